@@ -29,7 +29,7 @@ class Ant(AbstractTask):
     def healthy(self, data: Fields) -> NDArray[np.bool_]:
         height = data.qpos[:, 2]
         finite = np.isfinite(data.qpos).all(axis=1) & np.isfinite(data.qvel).all(axis=1)
-        return finite & (0.2 <= height) & (height <= 1.0)
+        return finite & (height >= 0.2) & (height <= 1.0)
 
     def reward(self, data: Fields, x_velocity: Array, actions: Array, healthy: NDArray[np.bool_]) -> Array:
         return x_velocity + self.alive_bonus(1.0, healthy) - control_cost(0.5, actions)

@@ -1,0 +1,57 @@
+"""How every verb (`python -m gail_suite.<verb>`) ends: exit codes, and one line instead of a traceback."""
+
+import errno
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from gail_suite.errors import InputError
+
+EXIT_BAD_INPUT = 2  # the code of the argument parser's own errors too
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells count it
+
+_REMEDIES = {
+    errno.ENOSPC: "free some space, or write to another disk",
+    errno.EDQUOT: "free some of your quota, or write to another disk",
+    errno.EACCES: "choose a place that you may read and write",
+    errno.EPERM: "choose a place that you may read and write",
+    errno.EROFS: "choose a place on a disk that can be written",
+    errno.EISDIR: "give a file's name, not a folder's",
+    errno.ENOTDIR: "a part of this path is a file; choose another path",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+
+
+def run_verb(main: Callable[[], int | None]) -> NoReturn:
+    """Run a verb and leave the process: 0 or what `main` returns, 2 for bad input, 130 for Ctrl-C.
+
+    Bad input, a damaged checkpoint and a disk that refuses are one line on stderr; everything else is a bug of ours and
+    keeps its traceback.
+    """
+    try:
+        sys.exit(main() or 0)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)
+    except Exception as error:
+        line = _message_for_users(error)
+        if line is None:
+            raise
+        print(f"error: {line}", file=sys.stderr)
+        sys.exit(EXIT_BAD_INPUT)
+
+
+def _message_for_users(error: Exception) -> str | None:
+    """One line, or None where the error is not the user's to mend."""
+    if isinstance(error, InputError) or _is_checkpoint_error(error):
+        return " ".join(str(error).split())
+    if isinstance(error, OSError) and error.errno in _REMEDIES:
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror}; {_REMEDIES[error.errno]}"
+    return None
+
+
+def _is_checkpoint_error(error: Exception) -> bool:
+    """Without importing torch: whoever raised it has loaded its module already."""
+    module = sys.modules.get("generative_core.training.checkpoint")
+    return module is not None and isinstance(error, module.CheckpointError)

@@ -1,0 +1,211 @@
+"""The one description of a run: every field is a flag of the command line with its text as help."""
+
+import json
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from typing import Any, Literal
+
+from gail_suite.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class PPOConfig:
+    """The learner.  Steps are environment steps, summed over the parallel environments unless said otherwise."""
+
+    n_steps: int = 64
+    """Steps that each environment takes between two updates."""
+    minibatch_size: int = 2048
+    """Transitions a gradient step."""
+    n_epochs: int = 5
+    """Passes over a rollout."""
+    gamma: float = 0.99
+    """Discount."""
+    gae_lambda: float = 0.95
+    """Trade-off of the advantage estimate between bias (0) and variance (1)."""
+    clip_range: float = 0.2
+    """How far the probability ratio may move before its gradient is cut."""
+    target_kl: float = 0.01
+    """KL divergence between two successive policies, nats, that the step size is adapted to."""
+    kl_stop: float = 4.0
+    """The policy's epochs stop when the KL exceeds this many times the target."""
+    policy_lr: float = 3e-4
+    """Initial step size of the policy; adapted from then on."""
+    max_policy_lr: float = 1e-2
+    """Upper end of the adapted step size."""
+    value_lr: float = 5e-4
+    """Step size of the value function."""
+    value_statistics_rate: float = 0.05
+    """How fast the returns' running mean and spread follow, in (0, 1]."""
+    entropy_coefficient: float = 0.0
+    """Weight of the entropy bonus."""
+    bound_penalty: float = 0.01
+    """Weight of the squared excess of a mean action beyond 1.1 of its range."""
+    max_grad_norm: float = 1.0
+    """Gradients are scaled down to this norm."""
+    initial_std: float = 0.6
+    """Exploration noise at the start, in fractions of the action range."""
+    hidden: tuple[int, ...] = (256, 128, 64)
+    """Widths of the hidden layers, of the policy and of the value function."""
+    update_normaliser: bool = True
+    """Whether the observation statistics follow the policy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BehaviouralCloningConfig:
+    """The warm start, and the baseline of every report."""
+
+    input_noise: float = 0.03
+    """Gaussian jitter on the standardised observations."""
+    weight_decay: float = 1e-2
+    """Decoupled weight decay (AdamW)."""
+    lr: float = 1e-3
+    """Initial step size, annealed to a twentieth along a cosine."""
+    batch_size: int = 256
+    """Pairs a gradient step."""
+    max_updates: int = 20_000
+    """Gradient steps at most."""
+    min_updates_per_check: int = 100
+    """Gradient steps between two looks at the held-out pairs, at least."""
+    patience: int = 30
+    """Looks without improvement before it stops."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CriticConfig:
+    """The discriminator."""
+
+    hidden: tuple[int, ...] = (256, 256)
+    """Widths of its hidden layers."""
+    lr: float = 1e-4
+    """Step size; the guard only lowers it."""
+    updates_per_round: int = 4
+    """Minibatch updates after each policy rollout; the guard only lowers it."""
+    batch_size: int = 256
+    """Transitions of each side a minibatch."""
+    gradient_penalty: float = 10.0
+    """Weight of (|gradient| - 1)^2 on mixes of both sides, on normalised inputs and the logit."""
+    entropy_bonus: float = 1e-3
+    """Weight of the entropy of D."""
+    spectral_norm: bool = False
+    """Bound every layer's largest singular value by 1."""
+    dropout: float = 0.0
+    """Share of hidden units dropped while the critic learns."""
+    accuracy_cap: float = 0.9
+    """Above this accuracy the critic gets fewer and smaller updates."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Imitate: demonstrations in, a Stable-Baselines3 policy out."""
+
+    env: str = "Ant-v4"
+    """gymnasium id of the task; `module:Env-v0` imports the module first."""
+    demos: str | None = None
+    """Demonstrations: an .npz, an `imitation` folder, a Minari id, an SB3 .zip; by default the task's bundled expert."""
+    n_demos: int = 25
+    """Episodes to imitate."""
+    subsample: int = 1
+    """Keep every so many-th pair of each episode (the 2016 paper: 20)."""
+    reward: Literal["gail", "airl", "fairl", "log-d"] = "gail"
+    """Shape of the reward made from the critic."""
+    view: Literal["state-action", "state", "state-next-state"] = "state-action"
+    """What the critic compares."""
+    seed: int = 0
+    """Of everything: networks, environments, minibatches, demonstrations' subsampling."""
+    total_env_steps: int = 1_000_000
+    """Policy steps summed over all parallel environments."""
+    n_envs: int = 32
+    """Environments stepped together."""
+    threads: int = 0
+    """Processor threads for the simulators and for the networks; 0 is one a core."""
+    warm_start: bool = True
+    """Begin with behavioural cloning."""
+    warm_start_std: float = 0.1
+    """Exploration noise after the warm start, in fractions of the action range: more than this drowns what was cloned."""
+    warm_up_rounds: int = 10
+    """Rounds in which only critic and values learn, before the policy may move."""
+    eval_every: int = 50_000
+    """Environment steps between two looks at the true return, which choose the best checkpoint."""
+    select_episodes: int = 10
+    """Episodes of such a look."""
+    eval_episodes: int = 50
+    """Episodes of the final evaluation, with seeds of their own."""
+    select: Literal["return", "reward", "last"] = "return"
+    """Which checkpoint becomes policy.zip: best true return (an oracle), best learned reward, or the last."""
+    controls: bool = True
+    """Also train with a constant reward (D = 0.5) for as many steps, to show what the task gives for free."""
+    env_kwargs: str = "{}"
+    """JSON of arguments for the environment; leaves the batched simulator."""
+    device: str = "cpu"
+    """Device of the networks: cpu, cuda, auto.  For nets of this size the processor is faster."""
+    out: str | None = None
+    """Folder of the run; by default runs/<env>/<time>-s<seed>."""
+    resume: str | None = None
+    """Folder of an interrupted run to go on with, exactly."""
+    ppo: PPOConfig = field(default_factory=PPOConfig)
+    """The learner."""
+    critic: CriticConfig = field(default_factory=CriticConfig)
+    """The discriminator."""
+    cloning: BehaviouralCloningConfig = field(default_factory=BehaviouralCloningConfig)
+    """The warm start."""
+
+    def check(self) -> None:
+        """Raise InputError on numbers that cannot work, before anything is made."""
+        at_least_one = (
+            "n_demos",
+            "subsample",
+            "total_env_steps",
+            "n_envs",
+            "eval_episodes",
+            "select_episodes",
+            "eval_every",
+        )
+        for name in at_least_one:
+            if getattr(self, name) < 1:
+                raise InputError(f"--{name.replace('_', '-')} must be 1 or more, got {getattr(self, name)}")
+        self.parsed_env_kwargs()
+
+    def parsed_env_kwargs(self) -> dict[str, Any]:
+        """`env_kwargs` as a dictionary.  Raises InputError where it is not a JSON object."""
+        try:
+            values = json.loads(self.env_kwargs)
+        except ValueError as error:
+            raise InputError(
+                f"--env-kwargs is not JSON ({error}); write it like '{{\"healthy_reward\": 0.5}}'"
+            ) from error
+        if not isinstance(values, dict):
+            raise InputError("--env-kwargs must be a JSON object, like '{\"healthy_reward\": 0.5}'")
+        return values
+
+
+def config_to_dict(config: TrainConfig) -> dict[str, Any]:
+    """As JSON types."""
+    return json.loads(json.dumps(asdict(config)))
+
+
+def config_from_dict(values: dict[str, Any]) -> TrainConfig:
+    """The inverse of `config_to_dict`; raises InputError on unknown or missing names and on wrong types."""
+    try:
+        return _build(TrainConfig, values)
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise InputError(f"this is not the configuration of a run ({error}); start a new run") from error
+
+
+def _build(cls: type, values: dict[str, Any]) -> Any:
+    known = {f.name: f for f in fields(cls)}
+    unknown = set(values) - set(known)
+    if unknown:
+        raise ValueError(f"unknown field {sorted(unknown)[0]!r}")
+    built: dict[str, Any] = {}
+    for name, value in values.items():
+        default = known[name].default_factory() if known[name].default_factory is not MISSING else known[name].default
+        if is_dataclass(default):
+            built[name] = _build(type(default), value)
+            continue
+        value = tuple(value) if isinstance(default, tuple) else value
+        numbers = (int, float) if isinstance(default, float) else type(default)
+        if default is not None and (
+            not isinstance(value, numbers) or isinstance(value, bool) != isinstance(default, bool)
+        ):
+            raise TypeError(f"{name} = {value!r}")
+        built[name] = value
+    return cls(**built)

@@ -1,0 +1,82 @@
+"""Our own file: the arrays of `Demonstrations` and their provenance in an `.npz`, without pickles."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gail_suite.demonstrations.archive import NpzArchive
+from gail_suite.demonstrations.atomic import atomic_path
+from gail_suite.demonstrations.dataset import Demonstrations, Provenance
+from gail_suite.errors import InputError
+
+FORMAT = "gail_suite demonstrations 1"
+TYPES = {
+    "obs": np.float32,
+    "acts": np.float32,
+    "next_obs": np.float32,
+    "terminated": np.bool_,
+    "rewards": np.float32,
+    "episode": np.int64,
+}
+
+
+def save(demos: Demonstrations, path: Path) -> None:
+    """Write atomically; see `Demonstrations.save`."""
+    if path.suffix != ".npz":
+        raise InputError(f"{path}: demonstrations are saved as .npz; give a name that ends in .npz")
+    sizes = {"obs_size": demos.obs_size, "act_size": demos.act_size}
+    header = {"format": FORMAT, "checksum": demos.checksum, **sizes, **asdict(demos.provenance)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, provenance=np.array(json.dumps(header)), **demos.arrays())
+
+
+def is_own_file(archive: NpzArchive) -> bool:
+    return "provenance" in archive and "episode" in archive
+
+
+def load(archive: NpzArchive) -> Demonstrations:
+    """Read what `save` wrote, and check it against its checksum."""
+    header = _read_header(archive)
+    arrays = {name: archive[name] for name in TYPES if name in archive}
+    problem = _inconsistency(header, arrays)
+    if problem is None:
+        provenance = {k: v for k, v in header.items() if k not in ("format", "checksum", "obs_size", "act_size")}
+        for name in ("lengths", "returns", "complete"):
+            provenance[name] = None if provenance[name] is None else tuple(provenance[name])
+        demos = Demonstrations(**{"rewards": None, **arrays}, provenance=Provenance(**provenance))
+        if demos.checksum == header["checksum"]:
+            return demos
+        problem = "its arrays do not match its checksum"
+    raise InputError(f"{archive.path} is damaged: {problem}; copy it again from where it came from, or record it anew")
+
+
+def _read_header(archive: NpzArchive) -> dict[str, Any]:
+    try:
+        header = json.loads(str(archive["provenance"]))
+        if header["format"] == FORMAT and {"checksum", *Provenance.__dataclass_fields__} <= set(header):
+            return header
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise InputError(f"{archive.path} was not written by this version ({FORMAT!r}); collect or convert it again")
+
+
+def _inconsistency(header: dict[str, Any], arrays: dict[str, NDArray]) -> str | None:
+    """What does not fit together, or None."""
+    missing = sorted(set(TYPES) - set(arrays) - {"rewards"})
+    if missing:
+        return f"{' and '.join(missing)} missing"
+    for name, array in arrays.items():
+        n_dims = 2 if name in ("obs", "acts", "next_obs") else 1
+        if array.dtype != TYPES[name] or array.ndim != n_dims or len(array) != len(arrays["obs"]):
+            return f"{name} has shape {array.shape} and type {array.dtype}"
+    if arrays["obs"].shape != arrays["next_obs"].shape:
+        return f"obs has shape {arrays['obs'].shape}, next_obs {arrays['next_obs'].shape}"
+    n_episodes = len(header["lengths"])
+    if not np.array_equal(np.unique(arrays["episode"]), np.arange(n_episodes)) or np.any(np.diff(arrays["episode"]) < 0):
+        return f"its episode index does not run over 0 .. {n_episodes - 1}"
+    return None

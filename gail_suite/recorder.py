@@ -1,0 +1,225 @@
+"""What happens between two rounds of a run: look, log, keep the best, save, and stop when asked to."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from stable_baselines3.common.callbacks import BaseCallback
+from torch.utils.tensorboard import SummaryWriter
+
+from gail_suite.evaluation import Episodes, evaluate_policy
+from gail_suite.run_directory import RunDirectory
+from gail_suite.trainer import GAIL
+from generative_core.training.checkpoint import load_checkpoint, save_checkpoint
+
+SELECTION_SEED = 500_009  # the first seed of the looks that choose the best checkpoint; none is used elsewhere
+
+
+class RunRecorder(BaseCallback):
+    """Keeps a run's folder.
+
+    A look at the true return, and a checkpoint, come before the first round, every `config.eval_every` env steps, and
+    at the end.  Selection only ever sees its own seeds, and consumes none of the training's random numbers, so a
+    resumed run repeats an unbroken one.
+    """
+
+    def __init__(
+        self, gail: GAIL, run: RunDirectory, *, show: "ProgressDisplay", started_at: float, seconds_before: float
+    ):
+        super().__init__()
+        self.gail, self.run, self.show = gail, run, show
+        self._started_at, self._seconds_before = started_at, seconds_before
+        self._round_began = time.monotonic()
+        self._recorded_round = gail.n_rounds
+        self._next_look = 0
+        self.best_score = -np.inf
+        self.interrupted = False
+        self._tensorboard = SummaryWriter(str(run.tensorboard), purge_step=gail.env_steps or None)
+
+    @property
+    def wall_clock_s(self) -> float:
+        """From the start of cloning until now, without the time between two sessions of a resumed run."""
+        return self._seconds_before + time.monotonic() - self._started_at
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"wall_clock_s": self.wall_clock_s, "next_look": self._next_look, "best_score": float(self.best_score)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._next_look, self.best_score = state["next_look"], state["best_score"]
+
+    # -- SB3's hooks ---------------------------------------------------------------------------------------------------
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_start(self) -> None:
+        self._between_rounds()
+        if self.interrupted:
+            raise StopTraining
+        self._round_began = time.monotonic()
+
+    def _on_training_end(self) -> None:
+        self._between_rounds(final=True)
+
+    def _between_rounds(self, final: bool = False) -> None:
+        gail = self.gail
+        fresh = gail.n_rounds > self._recorded_round
+        self._recorded_round = gail.n_rounds
+        row: dict[str, Any] = {"env_steps": gail.env_steps, "round": gail.n_rounds}
+        if fresh:
+            row |= self._round_metrics()
+        due = gail.env_steps >= self._next_look
+        if due or (final and fresh):
+            row |= self._look()
+            self._next_look = gail.env_steps + gail.config.eval_every
+        if fresh or due:
+            row["wall_clock_s"] = round(self.wall_clock_s, 2)
+            self._log(row)
+        if due or final or self.interrupted:
+            self.save()
+
+    def _round_metrics(self) -> dict[str, float]:
+        gail = self.gail
+        steps = gail.config.ppo.n_steps * gail.venv.num_envs
+        episodes = list(gail.ppo.ep_info_buffer or [])
+        metrics = {"env_steps_per_s": round(steps / (time.monotonic() - self._round_began), 1)}
+        if episodes:
+            metrics["rollout/return"] = float(np.mean([e["r"] for e in episodes]))
+            metrics["rollout/episode_length"] = float(np.mean([e["l"] for e in episodes]))
+        metrics |= gail.metrics
+        metrics |= {f"ppo/{name}": value for name, value in gail.ppo.metrics.items()}
+        return metrics
+
+    def _look(self) -> dict[str, Any]:
+        """Evaluate the current policy on the true reward; keep it where it is the best so far."""
+        gail = self.gail
+        config = gail.config
+        episodes = evaluate_policy(
+            gail.policy,
+            config.env,
+            config.select_episodes,
+            seed=SELECTION_SEED,
+            env_kwargs=config.parsed_env_kwargs(),
+            threads=config.threads,
+        )
+        score = self._score(episodes)
+        if score > self.best_score or config.select == "last":
+            self.best_score = score
+            save_checkpoint(
+                self.run.best, {"policy": gail.policy.state_dict(), "env_steps": gail.env_steps, "score": score}
+            )
+        found = {
+            "eval/return_mean": float(episodes.returns.mean()),
+            "eval/return_std": float(episodes.returns.std()),
+            "eval/episode_length": float(episodes.lengths.mean()),
+        }
+        if episodes.displacements is not None:
+            found["eval/displacement"] = float(episodes.displacements.mean())
+        return found
+
+    def _score(self, episodes: Episodes) -> float:
+        """What `config.select` ranks checkpoints by."""
+        if self.gail.config.select == "reward":
+            return self.gail.metrics.get("reward/mean", 0.0) * float(episodes.lengths.mean())
+        return float(episodes.returns.mean())
+
+    def _log(self, row: dict[str, Any]) -> None:
+        self.run.append_metrics(row)
+        for name, value in row.items():
+            if name not in ("env_steps", "round"):
+                self._tensorboard.add_scalar(name if "/" in name else f"time/{name}", value, row["env_steps"])
+        self.show.update(row)
+
+    def save(self) -> None:
+        """The whole state, between two rounds."""
+        save_checkpoint(self.run.last, {"gail": self.gail.state_dict(), "recorder": self.state_dict()})
+        self._tensorboard.flush()
+
+    def close(self) -> None:
+        self._tensorboard.close()
+
+
+class StopTraining(Exception):
+    """Leaves SB3's `learn` between two rounds; everything is saved."""
+
+
+def restore(gail: GAIL, run: RunDirectory) -> dict[str, Any] | None:
+    """Load the last checkpoint of a run into `gail`; returns the recorder's part, or None where there is none yet."""
+    if not run.last.exists():
+        return None
+    state = load_checkpoint(run.last)
+    gail.load_state_dict(state["gail"])
+    run.cut_metrics(gail.env_steps)
+    return state["recorder"]
+
+
+@contextmanager
+def interruptible(on_signal: Callable[[], None]) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM calls `on_signal`, so that the round can end and be saved; a second one ends at once."""
+    previous = {}
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        on_signal()
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            previous[number] = signal.signal(number, handle)
+    except ValueError:  # not the main thread: whoever runs us there has handlers of their own
+        previous = {}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+class ProgressDisplay:
+    """One live bar on stderr; where stderr is no terminal, a line at each look instead."""
+
+    def __init__(self, title: str, total_env_steps: int, done: int = 0):
+        self._console = Console(stderr=True)
+        self._live = self._console.is_terminal
+        self._title, self._total = title, total_env_steps
+        self._shown: dict[str, Any] = {}
+        self._bar = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[numbers]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._live,
+        )
+        self._task: TaskID = self._bar.add_task(title, total=total_env_steps, completed=done, numbers="")
+
+    def __enter__(self) -> "ProgressDisplay":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._bar.stop()
+
+    def update(self, row: dict[str, Any]) -> None:
+        self._shown |= row
+        numbers = self._numbers()
+        self._bar.update(self._task, completed=row["env_steps"], numbers=numbers)
+        if not self._live and "eval/return_mean" in row:
+            share = f"{row['env_steps']:,}/{self._total:,} steps"
+            self._console.print(f"{self._title}  {share}  {numbers}  {row['wall_clock_s']:.0f} s", highlight=False)
+
+    def _numbers(self) -> str:
+        names = {
+            "eval/return_mean": "return {:,.0f}",
+            "eval/displacement": "{:.0f} m",
+            "critic/accuracy": "critic {:.0%}",
+            "env_steps_per_s": "{:,.0f} steps/s",
+        }
+        return "  ".join(text.format(self._shown[name]) for name, text in names.items() if name in self._shown)

@@ -1,0 +1,49 @@
+"""A run's result for the eye: the table in the terminal."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+ROWS = {
+    "random": "random",
+    "behavioural_cloning": "behavioural cloning",
+    "constant_reward": "constant reward (D = 1/2)",
+    "last": "GAIL, last",
+    "policy": "GAIL, selected",
+    "expert": "expert",
+}
+
+
+def print_table(evaluation: dict[str, Any], path: Path | None = None) -> None:
+    """One row a policy: true return with its spread, displacement and length.  `-`: not measured or no such thing."""
+    title = f"{evaluation['env']}, {evaluation['episodes']} episodes, seed {evaluation['seed']}"
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for column in ("policy", "return", "IQM [95 % interval]", "normalised", "displacement (m)", "length"):
+        table.add_column(column, justify="left" if column == "policy" else "right", no_wrap=True)
+    for name, label in ROWS.items():
+        if name in evaluation:
+            table.add_row(label, *_cells(evaluation[name]), style="bold" if name == "policy" else "")
+    console = Console()
+    console.print(table)
+    if path is not None:
+        console.print(
+            f"[dim]{evaluation['env_steps']:,} env steps in {evaluation['wall_clock_s']:.0f} s; all in[/] {path}"
+        )
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    def show(name: str, digits: int = 0) -> str:
+        value = row.get(name)
+        return "-" if value is None else f"{value:,.{digits}f}"
+
+    interval = row.get("return_ci95")
+    low_high = "" if interval is None else f" [{interval[0]:,.0f}, {interval[1]:,.0f}]"
+    return [
+        f"{show('return_mean')} ± {show('return_std')}",
+        f"{show('return_iqm')}{low_high}",
+        show("normalised_return", 3),
+        show("displacement_mean", 1),
+        show("episode_length_mean"),
+    ]

@@ -1,0 +1,115 @@
+"""A run's folder: what lies where, written so that a kill at any moment loses nothing that was saved."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from gail_suite.config import TrainConfig, config_from_dict, config_to_dict
+from gail_suite.demonstrations.atomic import atomic_path
+from gail_suite.errors import InputError
+
+
+class RunDirectory:
+    """`config.json, metrics.jsonl, tensorboard/, checkpoints/{last,best}/, policy.zip, evaluation.json, curve.png, ...`
+
+    Open it with `create` or `open`; only one process at a time holds its lock.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.config_file = path / "config.json"
+        self.metrics_file = path / "metrics.jsonl"
+        self.tensorboard = path / "tensorboard"
+        self.last = path / "checkpoints" / "last" / "state.safetensors"
+        self.best = path / "checkpoints" / "best" / "policy.safetensors"
+        self.cloned = path / "checkpoints" / "behavioural_cloning" / "policy.safetensors"
+        self.control = path / "checkpoints" / "constant_reward" / "state.safetensors"
+        self.policy_file = path / "policy.zip"
+        self.evaluation_file = path / "evaluation.json"
+        self.curve_file = path / "curve.png"
+        self.video_file = path / "policy.mp4"
+        self._lock = FileLock(path / ".lock")
+
+    @classmethod
+    def create(cls, config: TrainConfig) -> "RunDirectory":
+        """A new folder for this configuration.  Raises InputError where one with a run in it is named."""
+        name = config.env.replace(":", "-").replace("/", "-")
+        default = Path("runs") / name / f"{time.strftime('%Y%m%d-%H%M%S')}-s{config.seed}"
+        run = cls(Path(config.out) if config.out else default)
+        if run.config_file.exists():
+            raise InputError(f"{run.path} already holds a run; go on with --resume {run.path}, or choose another --out")
+        run.path.mkdir(parents=True, exist_ok=True)
+        run.lock()
+        write_json(run.config_file, config_to_dict(config))
+        return run
+
+    @classmethod
+    def open(cls, path: str | Path) -> "RunDirectory":
+        """An existing run.  Raises InputError where there is none or its configuration is damaged."""
+        run = cls(Path(path))
+        if not run.config_file.is_file():
+            raise InputError(
+                f"{path} is not the folder of a run (no config.json); give a folder made by gail_suite.train"
+            )
+        return run
+
+    def config(self) -> TrainConfig:
+        return config_from_dict(read_json(self.config_file))
+
+    def lock(self) -> None:
+        """Hold the run for this process.  Raises InputError where another one does."""
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise InputError(f"{self.path} is in use by another process; wait for it or stop it") from error
+
+    def unlock(self) -> None:
+        self._lock.release()
+
+    def append_metrics(self, row: dict[str, Any]) -> None:
+        """One line a round; a line cut short by a kill is dropped by `cut_metrics`."""
+        with self.metrics_file.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """All whole lines."""
+        if not self.metrics_file.exists():
+            return []
+        rows = []
+        for line in self.metrics_file.read_text().splitlines():
+            try:
+                rows.append(json.loads(line))
+            except json.JSONDecodeError:
+                continue  # cut short by a kill
+        return rows
+
+    def cut_metrics(self, env_steps: int) -> None:
+        """Drop what was logged after the checkpoint that a resume goes on from."""
+        kept = [row for row in self.metrics() if row["env_steps"] <= env_steps]
+        write_text(self.metrics_file, "".join(json.dumps(row) + "\n" for row in kept))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        temporary.write_text(text)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Indented, atomically."""
+    write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """An object.  Raises InputError, naming the file, where it is damaged."""
+    try:
+        value = json.loads(path.read_text())
+    except (ValueError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is damaged ({error}); restore it or start a new run") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{path} is damaged (not an object); restore it or start a new run")
+    return value

@@ -1,0 +1,206 @@
+"""A whole run: demonstrations, training, the honest evaluation with its controls, and the files of the folder."""
+
+import time
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from envs import make_venv, reference_returns
+from gail_suite.config import TrainConfig
+from gail_suite.demonstrations import Demonstrations
+from gail_suite.demonstrations.rollout import simulator_versions
+from gail_suite.evaluation import Episodes, RandomPolicy, Scale, evaluate_policy
+from gail_suite.recorder import ProgressDisplay, RunRecorder, StopTraining, interruptible, restore
+from gail_suite.run_directory import RunDirectory, write_json
+from gail_suite.trainer import GAIL, make_constant_control
+from generative_core.training.checkpoint import load_checkpoint, save_checkpoint
+
+
+class Interrupted(Exception):
+    """Stopped on request, with everything saved; the message says how to go on."""
+
+
+class Session:
+    """Runs `config` in the folder `run`, from the start or from where it stopped."""
+
+    def __init__(self, config: TrainConfig, run: RunDirectory):
+        self.config, self.run = config, run
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        self.demonstrations = load_demonstrations(config)
+        self.gail = GAIL(config.env, self.demonstrations, config)
+
+    def execute(self) -> dict[str, Any]:
+        """Train, evaluate, write every file; returns what `evaluation.json` holds.
+
+        Raises:
+            Interrupted: Ctrl-C or SIGTERM came; the round was finished and saved first.
+        """
+        saved = restore(self.gail, self.run)
+        self._train(saved)
+        seconds = load_checkpoint(self.run.last)["recorder"]["wall_clock_s"]
+        self._write_policy()
+        control = self._train_control() if self.config.controls else None
+        evaluation = self._evaluate(seconds, control)
+        write_json(self.run.evaluation_file, evaluation)
+        self._draw(evaluation)
+        return evaluation
+
+    # -- training ------------------------------------------------------------------------------------------------------
+
+    def _train(self, saved: dict[str, Any] | None) -> None:
+        gail, config = self.gail, self.config
+        started_at = time.monotonic()
+        if saved is None and config.warm_start:
+            gail.warm_start()
+            save_checkpoint(self.run.cloned, {"policy": gail.policy.state_dict()})
+        if saved is not None and gail.env_steps >= config.total_env_steps:
+            return
+        with ProgressDisplay(config.env, config.total_env_steps, gail.env_steps) as show:
+            recorder = RunRecorder(
+                gail, self.run, show=show, started_at=started_at, seconds_before=saved["wall_clock_s"] if saved else 0.0
+            )
+            if saved:
+                recorder.load_state_dict(saved)
+            _learn(gail, recorder, self.run)
+
+    def _write_policy(self) -> None:
+        """policy.zip: a stock SB3 PPO of the selected checkpoint."""
+        policy = self.gail.policy
+        last = {name: value.clone() for name, value in policy.state_dict().items()}
+        policy.load_state_dict(load_checkpoint(self.run.best)["policy"])
+        # SB3 wants a path that ends in .zip
+        temporary = self.run.policy_file.with_name(".policy.tmp.zip")
+        self.gail.to_sb3().save(temporary)
+        temporary.replace(self.run.policy_file)
+        policy.load_state_dict(last)
+
+    def _train_control(self) -> GAIL:
+        """The same run with a constant reward, as far and from the same start: what the task gives for free."""
+        config = replace(self.config, eval_every=self.config.total_env_steps, select="last", select_episodes=1)
+        control = GAIL(config.env, self.demonstrations, config, reward_model=make_constant_control(config))
+        if config.warm_start:
+            control.policy.load_state_dict(load_checkpoint(self.run.cloned)["policy"])
+            control.warm_started = True
+        run = _ControlDirectory(self.run)
+        saved = restore(control, run)
+        if control.env_steps < config.total_env_steps:
+            with ProgressDisplay("constant reward", config.total_env_steps, control.env_steps) as show:
+                recorder = RunRecorder(control, run, show=show, started_at=time.monotonic(), seconds_before=0.0)
+                if saved:
+                    recorder.load_state_dict(saved)
+                _learn(control, recorder, self.run)
+        return control
+
+    # -- the honest part -----------------------------------------------------------------------------------------------
+
+    def _evaluate(self, seconds: float, control: GAIL | None) -> dict[str, Any]:
+        config, gail = self.config, self.gail
+        random = self._episodes(RandomPolicy(gail.venv.action_space, config.seed))
+        demonstrated = self.demonstrations.returns
+        scale = Scale.of(
+            config.env, random=float(random.returns.mean()), expert=demonstrated.mean if demonstrated else None
+        )
+        best = load_checkpoint(self.run.best)
+        rows: dict[str, Any] = {"random": random.summary(scale)}
+        rows["behavioural_cloning"] = self._episodes(self._cloned_policy()).summary(scale)
+        if control is not None:
+            rows["constant_reward"] = self._episodes(control.policy).summary(scale)
+        rows["last"] = self._episodes(gail.policy).summary(scale)
+        gail.policy.load_state_dict(best["policy"])
+        rows["policy"] = self._episodes(gail.policy).summary(scale)
+        rows["expert"] = expert_row(config.env, self.demonstrations, scale)
+        return {
+            "env": config.env,
+            "seed": config.seed,
+            "env_steps": gail.env_steps,
+            "wall_clock_s": round(seconds, 1),
+            "n_demos": self.demonstrations.n_episodes,
+            "pairs": len(self.demonstrations),
+            "subsample": config.subsample,
+            "reward": config.reward,
+            "algo": "ppo",
+            "warm_start": config.warm_start,
+            "episodes": config.eval_episodes,
+            "select": config.select,
+            "policy_env_steps": best["env_steps"],
+            "threads": torch.get_num_threads(),
+            "versions": {**simulator_versions(), "torch": torch.__version__},
+            **rows,
+        }
+
+    def _episodes(self, policy: Any) -> Episodes:
+        config = self.config
+        kwargs = config.parsed_env_kwargs()
+        return evaluate_policy(policy, config.env, config.eval_episodes, env_kwargs=kwargs, threads=config.threads)
+
+    def _cloned_policy(self) -> Any:
+        """The run's own warm start; without one, a policy cloned now, for comparison only."""
+        fresh = GAIL(self.config.env, self.demonstrations, self.config, reward_model=make_constant_control(self.config))
+        if self.run.cloned.exists():
+            fresh.policy.load_state_dict(load_checkpoint(self.run.cloned)["policy"])
+        else:
+            fresh.warm_start()
+            save_checkpoint(self.run.cloned, {"policy": fresh.policy.state_dict()})
+        return fresh.policy
+
+    def _draw(self, evaluation: dict[str, Any]) -> None:
+        from gail_suite.figures import draw_curve
+
+        draw_curve(self.run.metrics(), evaluation, self.run.curve_file)
+
+
+class _ControlDirectory(RunDirectory):
+    """The control's own corner of a run's folder."""
+
+    def __init__(self, run: RunDirectory):
+        super().__init__(run.path / "checkpoints" / "constant_reward")
+        self.last = run.control
+        self.path.mkdir(parents=True, exist_ok=True)
+
+
+def _learn(gail: GAIL, recorder: RunRecorder, run: RunDirectory) -> None:
+    def stop() -> None:
+        recorder.interrupted = True
+
+    try:
+        with interruptible(stop), suppress(StopTraining):
+            gail.learn(callbacks=[recorder])
+    finally:
+        recorder.close()
+    if recorder.interrupted:
+        raise Interrupted(f"saved; go on with: python -m gail_suite.train --resume {run.path}")
+
+
+def task_spaces(config: TrainConfig) -> tuple[Any, Any]:
+    """Observation and action space of a run's task."""
+    venv = make_venv(config.env, 1, None, config.parsed_env_kwargs(), n_threads=1)
+    venv.close()
+    return venv.observation_space, venv.action_space
+
+
+def load_demonstrations(config: TrainConfig) -> Demonstrations:
+    """What the configuration asks to imitate."""
+    source = config.demos or config.env
+    env_id = config.env if Path(source).suffix == ".zip" else None
+    demonstrations = Demonstrations.load(source, n_episodes=config.n_demos, env_id=env_id)
+    if config.subsample > 1:
+        demonstrations = demonstrations.subsample(config.subsample, seed=config.seed)
+    return demonstrations
+
+
+def expert_row(env_id: str, demonstrations: Demonstrations, scale: Scale) -> dict[str, Any]:
+    """The measured deterministic expert of the task, or else what was demonstrated."""
+    known = reference_returns(env_id) or {}
+    if "expert" in known:
+        row = {name: value for name, value in known["expert"].items() if name != "command"}
+        return {**row, "normalised_return": scale.normalise(row["return_mean"])}
+    lengths = demonstrations.provenance.lengths
+    returns = demonstrations.provenance.returns
+    if returns is None:
+        return {"episode_length_mean": sum(lengths) / len(lengths), "episodes": len(lengths)}
+    return Episodes(np.array(returns), np.array(lengths), None).summary(scale)

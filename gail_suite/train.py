@@ -1,0 +1,73 @@
+"""python -m gail_suite.train --env Ant-v4: imitate a task's demonstrations and say honestly how well."""
+
+import argparse
+import sys
+from dataclasses import asdict, replace
+
+from gail_suite.cli import run_verb
+from gail_suite.config import TrainConfig
+from gail_suite.errors import InputError
+from gail_suite.presets import preset
+
+CHANGEABLE_ON_RESUME = {"resume", "total_env_steps", "controls", "eval_episodes", "threads", "device"}
+
+
+def parse(arguments: list[str]) -> TrainConfig:
+    """Flags over the preset of the task, or over the saved configuration of a run that is resumed."""
+    import tyro
+
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    early.add_argument("--env", default=TrainConfig.env)
+    early.add_argument("--resume")
+    early.add_argument("--no-warm-start", action="store_true")
+    known, _ = early.parse_known_args(arguments)
+    if known.resume is None:
+        default = preset(known.env, warm_start=not known.no_warm_start)
+    else:
+        from gail_suite.run_directory import RunDirectory
+
+        default = replace(RunDirectory.open(known.resume).config(), resume=known.resume)
+    config = tyro.cli(TrainConfig, args=arguments, default=default, prog="python -m gail_suite.train")
+    if config.resume is not None:
+        before, after = asdict(default), asdict(config)
+        changed = sorted(name for name in after if after[name] != before[name] and name not in CHANGEABLE_ON_RESUME)
+        if changed:
+            raise InputError(
+                f"--resume goes on with the run's own settings; {changed[0]!r} cannot change (only "
+                f"{', '.join(sorted(CHANGEABLE_ON_RESUME - {'resume'}))}): start a new run for that"
+            )
+    return config
+
+
+def main() -> int:
+    config = parse(sys.argv[1:])
+    from gail_suite.report import print_table
+    from gail_suite.run_directory import RunDirectory
+    from gail_suite.session import Interrupted, Session
+
+    if config.resume is not None:
+        run = RunDirectory.open(config.resume)
+        run.lock()
+    else:
+        config.check()
+        run = RunDirectory.create(config)
+    try:
+        evaluation = Session(config, run).execute()
+    except Interrupted as stopped:
+        print(stopped, file=sys.stderr)
+        return 130
+    except FloatingPointError as error:
+        print(
+            f"error: training stopped being finite ({error}); the last sound state is in {run.last.parent}: "
+            "start again with a smaller --critic.lr or --ppo.policy-lr",
+            file=sys.stderr,
+        )
+        return 1
+    finally:
+        run.unlock()
+    print_table(evaluation, run.path)
+    return 0
+
+
+if __name__ == "__main__":
+    run_verb(main)

@@ -1,0 +1,229 @@
+"""Generative adversarial imitation learning: policy, reward model and demonstrations, wired into SB3."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+from stable_baselines3.common.vec_env import VecEnv
+
+import envs
+from gail_suite.behavioural_cloning import BehaviouralCloning, CloningResult
+from gail_suite.config import TrainConfig, config_from_dict, config_to_dict
+from gail_suite.demonstrations import Demonstrations
+from gail_suite.demonstrations.spaces import check_spaces
+from gail_suite.errors import InputError
+from gail_suite.ppo import AdaptivePPO
+from gail_suite.presets import preset
+from gail_suite.reward.adversarial import AdversarialReward, ConstantReward, SaturationGuard
+from gail_suite.reward.protocol import RewardModel
+from gail_suite.reward.shaping import SHAPES
+from gail_suite.reward.views import VIEWS
+from gail_suite.training_policy import TrainingPolicy
+from gail_suite.venv import RewardVecEnv
+from generative_core import CriticStep, MLPCritic
+from generative_core.training.checkpoint import load_checkpoint, save_checkpoint
+
+
+class GAIL:
+    """Imitate demonstrations with a learned reward.
+
+        gail = GAIL("Ant-v4", Demonstrations.load("Ant-v4"))
+        gail.learn(1_000_000)
+        actions, _ = gail.policy.predict(obs, deterministic=True)
+        gail.to_sb3().save("policy.zip")
+
+    Paper: Ho & Ermon 2016, https://arxiv.org/abs/1606.03476.  Differs: PPO instead of TRPO, a warm start by cloning, a
+    gradient penalty and a guard on the critic, and time-outs that are not taken for ends.
+
+    Args:
+        env: a gymnasium id, or an SB3 `VecEnv` of your own.
+        demonstrations: what to imitate; refused with `InputError` where they are not of this task.
+        config: by default the preset of the task.
+        reward_model: by default a critic as `config` describes it.
+    """
+
+    def __init__(
+        self,
+        env: str | VecEnv,
+        demonstrations: Demonstrations,
+        config: TrainConfig | None = None,
+        *,
+        reward_model: RewardModel | None = None,
+    ):
+        env_id = env if isinstance(env, str) else None
+        self.config = config or preset(env_id or "")
+        if env_id is not None and self.config.env != env_id:
+            self.config = replace(self.config, env=env_id)
+        venv = make_training_venv(self.config) if isinstance(env, str) else env
+        check_spaces(venv.observation_space, venv.action_space, env_id or type(venv).__name__)
+        demonstrations.validate(venv, env_id)
+        self.demonstrations = demonstrations
+        # the networks below draw their first weights from torch's global generator
+        torch.manual_seed(self.config.seed)
+        self.reward_model = reward_model or make_reward_model(self.config, venv, demonstrations)
+        self.venv = RewardVecEnv(venv, self.reward_model)
+        self.ppo = AdaptivePPO(self.venv, self.config.ppo, seed=self.config.seed, device=self.config.device)
+        self.n_rounds = 0
+        self.warm_started = False
+        self.metrics: dict[str, float] = {}
+
+    @property
+    def policy(self) -> TrainingPolicy:
+        """Takes raw observations: `policy.predict(obs, deterministic=True)`."""
+        return self.ppo.policy
+
+    @property
+    def env_steps(self) -> int:
+        return self.ppo.num_timesteps
+
+    def warm_start(self) -> CloningResult:
+        """Clone the demonstrations and quieten the exploration noise to `config.warm_start_std`."""
+        config = self.config
+        result = BehaviouralCloning(self.policy, self.demonstrations, config.cloning, config.seed).fit()
+        if hasattr(self.policy, "log_std"):
+            self.policy.set_action_std(np.full(self.policy.action_space.shape, config.warm_start_std))  # type: ignore[arg-type]
+        self.warm_started = True
+        return result
+
+    def learn(self, total_env_steps: int | None = None, callbacks: list[BaseCallback] | None = None) -> "GAIL":
+        """Train until `total_env_steps` have been taken in all, earlier calls and a loaded run included.
+
+        Begins with the warm start where the configuration has one and it has not happened yet.
+        """
+        total = self.config.total_env_steps if total_env_steps is None else total_env_steps
+        if self.config.warm_start and not self.warm_started and self.env_steps == 0:
+            self.warm_start()
+        if self.env_steps < total:
+            both = CallbackList([RewardUpdate(self), *(callbacks or [])])
+            first = self.env_steps == 0
+            remaining = total - self.env_steps
+            self.ppo.learn(remaining, callback=both, log_interval=None, reset_num_timesteps=first)  # type: ignore[arg-type]
+        return self
+
+    def to_sb3(self) -> Any:
+        """A stock SB3 PPO that computes the same; its `.save` makes a file that loads without this package."""
+        return self.ppo.to_sb3()
+
+    # -- exact resume --------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the next round depends on.  Only whole between two rounds."""
+        inner = self.venv.venv
+        return {
+            "policy": self.policy.state(),
+            "reward_model": self.reward_model.state_dict(),
+            "step_size": self.ppo.step_size,
+            "env_steps": self.ppo.num_timesteps,
+            "n_updates": self.ppo._n_updates,
+            "n_rounds": self.n_rounds,
+            "warm_started": self.warm_started,
+            "last_obs": self.ppo._last_obs,
+            "last_episode_starts": self.ppo._last_episode_starts,
+            "episode_info": [dict(info) for info in self.ppo.ep_info_buffer or []],
+            "venv": inner.get_state() if isinstance(inner, envs.BatchedMujocoVecEnv) else None,
+            "torch_rng": torch.get_rng_state(),
+            "numpy_rng": list(np.random.get_state()),  # noqa: NPY002  # SB3 draws from the global generator
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on exactly; environments that we do not step ourselves restart their episodes."""
+        ppo, inner = self.ppo, self.venv.venv
+        self.policy.load_state(state["policy"])
+        self.reward_model.load_state_dict(state["reward_model"])
+        ppo.step_size = state["step_size"]
+        ppo.num_timesteps, ppo._n_updates = state["env_steps"], state["n_updates"]
+        self.n_rounds, self.warm_started = state["n_rounds"], state["warm_started"]
+        ppo._last_obs, ppo._last_episode_starts = state["last_obs"], state["last_episode_starts"]
+        ppo._setup_learn(0, reset_num_timesteps=False)
+        assert ppo.ep_info_buffer is not None
+        ppo.ep_info_buffer.extend(state["episode_info"])
+        if state["venv"] is not None and isinstance(inner, envs.BatchedMujocoVecEnv):
+            inner.set_state(state["venv"])
+        elif state["last_obs"] is not None:
+            ppo._last_obs = np.asarray(inner.reset())
+            ppo._last_episode_starts = np.ones(inner.num_envs, dtype=bool)
+        if ppo._last_obs is not None:
+            self.venv.go_on_from(np.asarray(ppo._last_obs))
+        torch.set_rng_state(state["torch_rng"])
+        np.random.set_state(tuple(state["numpy_rng"]))  # noqa: NPY002
+
+    def save(self, path: str | Path) -> None:
+        """Everything, into one file, atomically."""
+        save_checkpoint(Path(path), {"config": config_to_dict(self.config), **self.state_dict()})
+
+    @classmethod
+    def load(cls, path: str | Path, demonstrations: Demonstrations, env: str | VecEnv | None = None) -> "GAIL":
+        """A saved GAIL, ready to `learn` on or to `predict`.
+
+        Raises:
+            InputError, CheckpointError: the file is damaged or not of this kind.
+        """
+        state = load_checkpoint(Path(path))
+        if "config" not in state:
+            raise InputError(f"{path} is not a file that GAIL.save wrote; give one, or use load_checkpoint for others")
+        config = config_from_dict(state.pop("config"))
+        gail = cls(env or config.env, demonstrations, config)
+        gail.load_state_dict(state)
+        return gail
+
+
+class RewardUpdate(BaseCallback):
+    """Trains the reward model once a round, when the policy's rollout is complete; ends the warm-up."""
+
+    def __init__(self, gail: GAIL):
+        super().__init__()
+        self.gail = gail
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_end(self) -> None:
+        gail = self.gail
+        policy_transitions, rewards = gail.venv.pop_round()
+        critic = gail.reward_model.update(gail.demonstrations.transitions(), policy_transitions)
+        gail.n_rounds += 1
+        gail.ppo.policy_frozen = gail.n_rounds <= gail.config.warm_up_rounds
+        gail.metrics = {f"critic/{name}": value for name, value in critic.items()}
+        gail.metrics |= {"reward/mean": float(rewards.mean()), "reward/std": float(rewards.std())}
+
+
+def make_training_venv(config: TrainConfig) -> VecEnv:
+    """The environments of a run, seeded."""
+    return envs.make_venv(config.env, config.n_envs, config.seed, config.parsed_env_kwargs(), config.threads)
+
+
+def make_reward_model(config: TrainConfig, venv: VecEnv, demonstrations: Demonstrations) -> AdversarialReward:
+    """The critic that `config` describes."""
+    if config.view == "state-action" and demonstrations.act_size == 0:
+        raise InputError("these demonstrations have no actions; pass --view state-next-state, or --view state")
+    view = VIEWS[config.view]
+    critic = MLPCritic(
+        (view(demonstrations.transitions().take(slice(0, 1))).shape[1],),
+        hidden=config.critic.hidden,
+        spectral_norm=config.critic.spectral_norm,
+        dropout=config.critic.dropout,
+    ).to(config.device)
+    step = CriticStep(
+        critic,
+        lr=config.critic.lr,
+        gradient_penalty=config.critic.gradient_penalty,
+        entropy_bonus=config.critic.entropy_bonus,
+        seed=config.seed,
+    )
+    return AdversarialReward(
+        step,
+        view,
+        SHAPES[config.reward],
+        updates_per_round=config.critic.updates_per_round,
+        batch_size=config.critic.batch_size,
+        guard=SaturationGuard(cap=config.critic.accuracy_cap),
+        seed=config.seed,
+    )
+
+
+def make_constant_control(config: TrainConfig) -> ConstantReward:
+    """The reward of a critic that cannot tell."""
+    return ConstantReward(SHAPES[config.reward])

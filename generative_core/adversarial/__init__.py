@@ -1,0 +1,1 @@
+"""Implicit models: two-player games and the critics that judge samples."""

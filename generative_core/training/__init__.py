@@ -1,0 +1,1 @@
+"""The only place with optimisers: steps, the loop, its hooks and checkpoints."""

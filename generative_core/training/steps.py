@@ -1,0 +1,285 @@
+"""One update of a model.  A step owns the optimisers and the private random states, and sets the training mode.
+
+`state_dict` holds all that an exact resume needs, except torch's global generator, which only dropout reads.
+"""
+
+import math
+from collections.abc import Iterable
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from generative_core import objectives
+from generative_core.families import AbstractCritic, AbstractGenerator, AbstractTractable, AbstractVariational
+from generative_core.objectives import CriticLoss, GeneratorLoss
+
+
+class MaximumLikelihoodStep:
+    """Minimise E_data[model.loss(x, context)]: -log p(x), or minus its lower bound, in nats.
+
+    Metrics: `loss`.  Raises FloatingPointError on a loss that is not finite, before anything has moved.
+    """
+
+    def __init__(
+        self,
+        model: AbstractTractable | AbstractVariational,
+        *,
+        lr: float = 1e-3,
+        weight_decay: float = 0.0,
+        max_grad_norm: float | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.model = model
+        self.max_grad_norm = max_grad_norm
+        self.optimiser = _adam(model, lr, weight_decay=weight_decay)
+        self.generator = _private_generator(model, seed)
+
+    def __call__(self, x: Float[Tensor, "B *E"], context: Float[Tensor, "B *K"] | None = None) -> dict[str, float]:
+        self.model.train()
+        loss = self.model.loss(x, context, generator=self.generator).mean()
+        metrics = {"loss": loss.item()}
+        _require_finite(metrics["loss"], f"the loss of {type(self.model).__name__}")
+        self.optimiser.zero_grad()
+        loss.backward()
+        _step(self.optimiser, self.max_grad_norm)
+        return metrics
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "generator": self.generator.get_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.generator.set_state(state["generator"])
+
+
+class CriticStep:
+    """One update of a critic on a batch of each side: not a `TrainStep`, which knows one batch.
+
+        minimise  loss(logit_data, logit_model) + gradient_penalty * E(||grad logit|| - 1)^2 - entropy_bonus * H(D)
+
+    The penalty is on the logit, at random mixes of the two sides in the critic's own `features` space.  Metrics, all
+    measured before the update: `loss` (the whole sum), `accuracy` (mean of the two sides), `accuracy_data`
+    (share with logit > 0), `accuracy_model` (share with logit <= 0), `logit_data`, `logit_model` (means),
+    `gradient_penalty` (without its weight) and `entropy` (nats).
+
+    Raises ValueError on sides that do not match and FloatingPointError on a loss that is not finite; in both cases
+    nothing has moved.  The critic's input statistics stay as they are: call its `update_normaliser`.
+    """
+
+    def __init__(
+        self,
+        critic: AbstractCritic,
+        *,
+        lr: float = 3e-4,
+        loss: CriticLoss = objectives.bce_critic_loss,
+        gradient_penalty: float = 10.0,
+        entropy_bonus: float = 1e-3,
+        max_grad_norm: float | None = None,
+        betas: tuple[float, float] = (0.9, 0.999),
+        seed: int = 0,
+    ) -> None:
+        self.critic = critic
+        self.loss = loss
+        self.gradient_penalty = gradient_penalty
+        self.entropy_bonus = entropy_bonus
+        self.max_grad_norm = max_grad_norm
+        self.optimiser = _adam(critic, lr, betas=betas)
+        self.generator = _private_generator(critic, seed)
+
+    @property
+    def lr(self) -> float:
+        """Step size of Adam."""
+        return self.optimiser.param_groups[0]["lr"]
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        for group in self.optimiser.param_groups:
+            group["lr"] = value
+
+    def __call__(
+        self,
+        x: Float[Tensor, "B *E"],
+        x_model: Float[Tensor, "M *E"],
+        context: Float[Tensor, "B *K"] | None = None,
+        context_model: Float[Tensor, "M *K"] | None = None,
+    ) -> dict[str, float]:
+        if (context is None) != (context_model is None):
+            raise ValueError("give the context of both sides, or of neither")
+        self.critic.train()
+        n_data = len(x)
+        both_contexts = None if context is None or context_model is None else torch.cat([context, context_model])
+        features = self.critic.features(torch.cat([x, x_model]), both_contexts)
+        logit = self.critic.logit_from_features(features, both_contexts)  # (B + M,): one forward for both sides
+        logit_data, logit_model = logit[:n_data], logit[n_data:]
+
+        entropy = objectives.logit_entropy(logit)
+        loss = self.loss(logit_data, logit_model) - self.entropy_bonus * entropy
+        penalty = loss.new_zeros(())
+        if self.gradient_penalty > 0:
+            penalty = objectives.gradient_penalty(
+                lambda mix: self.critic.logit_from_features(mix, context),
+                features[:n_data],
+                features[n_data:],
+                generator=self.generator,
+            )
+            loss = loss + self.gradient_penalty * penalty
+
+        metrics = _critic_metrics(loss, logit_data, logit_model, penalty, entropy)
+        _require_finite(metrics["loss"], f"the critic's loss ({getattr(self.loss, '__name__', self.loss)})")
+        self.optimiser.zero_grad()
+        loss.backward()
+        _step(self.optimiser, self.max_grad_norm)
+        return metrics
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "critic": self.critic.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "generator": self.generator.get_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.critic.load_state_dict(state["critic"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.generator.set_state(state["generator"])
+
+
+@torch.no_grad()
+def _critic_metrics(
+    loss: Tensor, logit_data: Tensor, logit_model: Tensor, penalty: Tensor, entropy: Tensor
+) -> dict[str, float]:
+    """All metrics in one transfer from the device."""
+    accuracy_data = (logit_data > 0).to(loss.dtype).mean()
+    accuracy_model = (logit_model <= 0).to(loss.dtype).mean()
+    named = {
+        "loss": loss,
+        "accuracy": (accuracy_data + accuracy_model) / 2,
+        "accuracy_data": accuracy_data,
+        "accuracy_model": accuracy_model,
+        "logit_data": logit_data.mean(),
+        "logit_model": logit_model.mean(),
+        "gradient_penalty": penalty,
+        "entropy": entropy,
+    }
+    return dict(zip(named, torch.stack(list(named.values())).tolist(), strict=True))
+
+
+@runtime_checkable
+class TwoPlayer(Protocol):
+    """A generator and the critic that judges it, such as `GAN`."""
+
+    generator: AbstractGenerator
+    critic: AbstractCritic
+
+
+class AdversarialStep:
+    """One round of the game: `critic_steps` updates of the critic, then `generator_steps` of the generator.
+
+    The defaults are Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661, algorithm 1 with the non-saturating
+    generator loss, and Adam as in Radford et al. 2016, https://arxiv.org/abs/1511.06434.  Metrics: `CriticStep`'s, of
+    the last critic update of the round, and `loss_generator`.  Raises FloatingPointError as `CriticStep` does.
+    """
+
+    def __init__(
+        self,
+        gan: TwoPlayer,
+        *,
+        lr: float = 2e-4,
+        lr_critic: float | None = None,
+        critic_loss: CriticLoss = objectives.bce_critic_loss,
+        generator_loss: GeneratorLoss = objectives.bce_generator_loss,
+        critic_steps: int = 1,
+        generator_steps: int = 1,
+        gradient_penalty: float = 0.0,
+        betas: tuple[float, float] = (0.5, 0.999),
+        seed: int = 0,
+    ) -> None:
+        self.gan = gan
+        self.generator_loss = generator_loss
+        self.critic_steps = critic_steps
+        self.generator_steps = generator_steps
+        self.critic_step = CriticStep(
+            gan.critic,
+            lr=lr if lr_critic is None else lr_critic,
+            loss=critic_loss,
+            gradient_penalty=gradient_penalty,
+            entropy_bonus=0.0,
+            betas=betas,
+            seed=seed,
+        )
+        self.optimiser = _adam(gan.generator, lr, betas=betas)
+        self.generator = _private_generator(gan.generator, seed + 1)
+
+    def __call__(self, x: Float[Tensor, "B *E"], context: Float[Tensor, "B *K"] | None = None) -> dict[str, float]:
+        self.gan.generator.train()
+        metrics: dict[str, float] = {}
+        for _ in range(self.critic_steps):
+            with torch.no_grad():
+                x_model = self.gan.generator.sample(len(x), context, generator=self.generator)
+            metrics = self.critic_step(x, x_model, context, context)
+        for _ in range(self.generator_steps):
+            metrics["loss_generator"] = self._update_generator(len(x), context)
+        return metrics
+
+    def _update_generator(self, n: int, context: Tensor | None) -> float:
+        x_model = self.gan.generator.sample(n, context, generator=self.generator)
+        loss = self.generator_loss(self.gan.critic.logit(x_model, context))
+        value = loss.item()
+        _require_finite(value, f"the generator's loss ({getattr(self.generator_loss, '__name__', '')})")
+        self.optimiser.zero_grad()
+        # gradients of the generator alone: the critic's own are neither needed nor left behind
+        parameters = [p for p in self.gan.generator.parameters() if p.requires_grad]
+        for parameter, grad in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+            parameter.grad = grad
+        self.optimiser.step()
+        return value
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "critic_step": self.critic_step.state_dict(),
+            "generator_model": self.gan.generator.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "generator": self.generator.get_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.critic_step.load_state_dict(state["critic_step"])
+        self.gan.generator.load_state_dict(state["generator_model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.generator.set_state(state["generator"])
+
+
+def _adam(
+    model: nn.Module, lr: float, *, betas: tuple[float, float] = (0.9, 0.999), weight_decay: float = 0.0
+) -> torch.optim.Optimizer:
+    """AdamW (Adam where `weight_decay` is zero), in its one-kernel form where this build of torch has it."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    try:
+        return torch.optim.AdamW(parameters, lr=lr, betas=betas, weight_decay=weight_decay, fused=True)
+    except RuntimeError:  # torch < 2.4 fuses on CUDA only
+        return torch.optim.AdamW(parameters, lr=lr, betas=betas, weight_decay=weight_decay)
+
+
+def _private_generator(model: nn.Module, seed: int) -> torch.Generator:
+    return torch.Generator(next(model.parameters()).device).manual_seed(seed)
+
+
+def _step(optimiser: torch.optim.Optimizer, max_grad_norm: float | None) -> None:
+    if max_grad_norm is not None:
+        parameters: Iterable[Tensor] = (p for group in optimiser.param_groups for p in group["params"])
+        nn.utils.clip_grad_norm_(parameters, max_grad_norm)
+    optimiser.step()
+
+
+def _require_finite(value: float, name: str) -> None:
+    if not math.isfinite(value):
+        raise FloatingPointError(
+            f"{name} is {value}; no parameter was changed by it: look for nan or huge values in the batch, or lower lr"
+        )
