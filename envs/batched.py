@@ -44,7 +44,8 @@ class BatchedMujocoVecEnv(VecEnv):
     """
 
     def __init__(self, env_id: str, n_envs: int, *, n_threads: int = 0):
-        self.template = gymnasium.make(env_id)
+        with _quiet_loading():
+            self.template = gymnasium.make(env_id)
         single: Any = self.template.unwrapped
         self.frame_skip: int = single.frame_skip
         self.max_episode_steps = self.template.spec.max_episode_steps
@@ -56,7 +57,8 @@ class BatchedMujocoVecEnv(VecEnv):
         rk4 = single.model.opt.integrator == mujoco.mjtIntegrator.mjINT_RK4
         self._copies_contacts = task_class.contact_forces and rk4
         with_sensor = task_class.contact_forces and not rk4
-        model = _with_contact_sensor(single.fullpath) if with_sensor else single.model
+        with _quiet_loading():
+            model = _with_contact_sensor(single.fullpath) if with_sensor else single.model
         self.batch = Batch(model, n_envs, n_threads, persistent=self._copies_contacts)
         self.task = task_class(model, single.dt, version)
         self._data = _Fields(self.batch, task_class.reads, model)
@@ -128,12 +130,12 @@ class BatchedMujocoVecEnv(VecEnv):
 
     def _simulate(self, diverged: NDArray[np.bool_]) -> None:
         """One action's worth of physics; marks the simulations that MuJoCo gave up on."""
-        self.batch.warning[:] = 0
         try:
             self.batch.step(nstep=self.frame_skip)
         except SimulationError as error:
             diverged[error.ids] = True
-        diverged |= self.batch.warning[:, BAD_STATE, 1].any(axis=1)
+        diverged |= self.batch.warning[:, BAD_STATE, 1].any(axis=1)  # counters, of set_state's mj_forward too
+        self.batch.warning[:] = 0
         if self._scratch is not None:
             for i in range(self.num_envs):
                 self.batch.get_data(i, self._scratch)
@@ -256,6 +258,17 @@ class _Fields:
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"the task reads {name}, but does not list it in `reads`")
+
+
+@contextmanager
+def _quiet_loading() -> Iterator[None]:
+    """gymnasium's model files use options that MuJoCo 4 calls deprecated at every load; nobody here can mend that."""
+    before = mujoco.get_mju_user_warning()
+    mujoco.set_mju_user_warning(lambda message: None)
+    try:
+        yield
+    finally:
+        mujoco.set_mju_user_warning(before)
 
 
 def _with_contact_sensor(path: str) -> mujoco.MjModel:

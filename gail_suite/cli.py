@@ -2,7 +2,7 @@
 
 import errno
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 from gail_suite.errors import InputError
@@ -16,10 +16,12 @@ _REMEDIES = {
     errno.EACCES: "choose a place that you may read and write",
     errno.EPERM: "choose a place that you may read and write",
     errno.EROFS: "choose a place on a disk that can be written",
+    errno.EEXIST: "a file is in the way; choose another path",
     errno.EISDIR: "give a file's name, not a folder's",
     errno.ENOTDIR: "a part of this path is a file; choose another path",
     errno.ENAMETOOLONG: "choose a shorter name",
 }
+_USER_ERRORS = (("generative_core.training.checkpoint", "CheckpointError"), ("envs.make", "UnknownEnvironmentError"))
 
 
 def run_verb(main: Callable[[], int | None]) -> NoReturn:
@@ -43,7 +45,7 @@ def run_verb(main: Callable[[], int | None]) -> NoReturn:
 
 def _message_for_users(error: Exception) -> str | None:
     """One line, or None where the error is not the user's to mend."""
-    if isinstance(error, InputError) or _is_checkpoint_error(error):
+    if isinstance(error, (InputError, *_loaded_user_errors())):
         return " ".join(str(error).split())
     if isinstance(error, OSError) and error.errno in _REMEDIES:
         place = f"{error.filename}: " if error.filename else ""
@@ -51,7 +53,8 @@ def _message_for_users(error: Exception) -> str | None:
     return None
 
 
-def _is_checkpoint_error(error: Exception) -> bool:
-    """Without importing torch: whoever raised it has loaded its module already."""
-    module = sys.modules.get("generative_core.training.checkpoint")
-    return module is not None and isinstance(error, module.CheckpointError)
+def _loaded_user_errors() -> Iterator[type[Exception]]:
+    """The same of the packages below this one.  Nothing is imported: whoever raised one has loaded its module."""
+    for module, name in _USER_ERRORS:
+        if module in sys.modules:
+            yield getattr(sys.modules[module], name)

@@ -1,6 +1,7 @@
 """Demonstrations: transitions of an expert, and where they come from."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -99,6 +100,19 @@ class Demonstrations:
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
+    @staticmethod
+    def from_arrays(arrays: Mapping[str, NDArray], provenance: Provenance) -> "Demonstrations":
+        """Inverse of `arrays`."""
+        return Demonstrations(
+            obs=arrays["obs"],
+            acts=arrays["acts"],
+            next_obs=arrays["next_obs"],
+            terminated=arrays["terminated"],
+            rewards=arrays.get("rewards"),
+            episode=arrays["episode"],
+            provenance=provenance,
+        )
+
     def arrays(self) -> dict[str, NDArray]:
         """The arrays by name, without the rewards where there are none."""
         names = ("obs", "acts", "next_obs", "terminated", "rewards", "episode")
@@ -132,8 +146,7 @@ class Demonstrations:
         return self._rows(np.concatenate(kept), thinned)
 
     def _rows(self, index: NDArray[np.int64], provenance: Provenance) -> "Demonstrations":
-        rows = {name: array[index] for name, array in self.arrays().items()}
-        return Demonstrations(**{"rewards": None, **rows}, provenance=provenance)
+        return self.from_arrays({name: array[index] for name, array in self.arrays().items()}, provenance)
 
     def validate(self, venv: "VecEnv", env_id: str | None = None) -> None:
         """Raise `InputError`, naming both sides, unless these demonstrations can be used in `venv`."""

@@ -47,7 +47,7 @@ def make_demonstrations(episodes: Sequence[Episode], source: str, env_id: str | 
         complete=tuple(episodes[i].ended for i in kept),
         one_hot_actions=n_actions is not None,
     )
-    return Demonstrations(**{"rewards": None, **rows}, provenance=provenance)
+    return Demonstrations.from_arrays(rows, provenance)
 
 
 def _transitions(episode: Episode, n_actions: int | None, source: str) -> dict[str, NDArray]:
@@ -57,10 +57,7 @@ def _transitions(episode: Episode, n_actions: int | None, source: str) -> dict[s
             f"needs observations of one dimension; {source} has {episode.obs.dtype} observations of shape "
             f"{obs.shape[1:]} (images and dictionaries cannot be demonstrated)"
         )
-    if episode.next_obs is not None:
-        next_obs = _numbers(episode.next_obs, "next observations", source)
-    else:
-        next_obs = obs[1:]
+    next_obs = obs[1:] if episode.next_obs is None else _numbers(episode.next_obs, "next observations", source)
     n_rows = len(next_obs)  # n_steps, or one less without the last successor
     if n_rows not in (n_steps, n_steps - 1) or next_obs.shape[1:] != obs.shape[1:]:
         raise InputError(f"{source} has {obs.shape} observations for {next_obs.shape} next observations; make them fit")
@@ -90,7 +87,7 @@ def _actions(acts: NDArray, n_actions: int | None, source: str) -> NDArray[np.fl
     values = _numbers(acts, "actions", source)
     if n_actions is not None:
         index = values.reshape(-1).astype(np.int64)
-        if len(index) and not (0 <= index.min() and index.max() < n_actions):
+        if len(index) and (index.min() < 0 or index.max() >= n_actions):
             raise InputError(f"{source} has actions up to {index.max()}, the task has {n_actions}; use 0 .. n - 1")
         return np.eye(n_actions, dtype=np.float32)[index]
     if values.ndim > 2:
@@ -115,7 +112,7 @@ def _n_actions(episodes: Sequence[Episode], source: str, env_id: str | None) -> 
 def _numbers(array: NDArray, what: str, source: str) -> NDArray[np.float32]:
     """As float32; finite numbers only."""
     if np.asarray(array).dtype.kind not in "fiub":
-        raise InputError(f"the {what} of {source} are of type {np.asarray(array).dtype}, not numbers; save plain arrays")
+        raise InputError(f"the {what} of {source} are {np.asarray(array).dtype}, not numbers; save plain arrays")
     with np.errstate(over="ignore"):
         values = np.asarray(array, np.float32)
     if not np.isfinite(values).all():

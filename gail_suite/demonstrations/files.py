@@ -1,6 +1,7 @@
 """Our own file: the arrays of `Demonstrations` and their provenance in an `.npz`, without pickles."""
 
 import json
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,15 +25,23 @@ TYPES = {
 }
 
 
+def check_target(path: Path) -> None:
+    """Raise `InputError` or `OSError` before the work, not after it, where `save` could not write."""
+    if path.suffix != ".npz" or path.is_dir():
+        raise InputError(f"{path}: demonstrations are saved as .npz; give a file's name that ends in .npz")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=path.parent):
+        pass
+
+
 def save(demos: Demonstrations, path: Path) -> None:
     """Write atomically; see `Demonstrations.save`."""
-    if path.suffix != ".npz":
-        raise InputError(f"{path}: demonstrations are saved as .npz; give a name that ends in .npz")
+    check_target(path)
     sizes = {"obs_size": demos.obs_size, "act_size": demos.act_size}
     header = {"format": FORMAT, "checksum": demos.checksum, **sizes, **asdict(demos.provenance)}
-    path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, provenance=np.array(json.dumps(header)), **demos.arrays())
+        arrays: dict[str, Any] = demos.arrays()
+        np.savez(file, provenance=np.array(json.dumps(header)), **arrays)
 
 
 def is_own_file(archive: NpzArchive) -> bool:
@@ -48,7 +57,7 @@ def load(archive: NpzArchive) -> Demonstrations:
         provenance = {k: v for k, v in header.items() if k not in ("format", "checksum", "obs_size", "act_size")}
         for name in ("lengths", "returns", "complete"):
             provenance[name] = None if provenance[name] is None else tuple(provenance[name])
-        demos = Demonstrations(**{"rewards": None, **arrays}, provenance=Provenance(**provenance))
+        demos = Demonstrations.from_arrays(arrays, Provenance(**provenance))
         if demos.checksum == header["checksum"]:
             return demos
         problem = "its arrays do not match its checksum"
@@ -77,6 +86,7 @@ def _inconsistency(header: dict[str, Any], arrays: dict[str, NDArray]) -> str | 
     if arrays["obs"].shape != arrays["next_obs"].shape:
         return f"obs has shape {arrays['obs'].shape}, next_obs {arrays['next_obs'].shape}"
     n_episodes = len(header["lengths"])
-    if not np.array_equal(np.unique(arrays["episode"]), np.arange(n_episodes)) or np.any(np.diff(arrays["episode"]) < 0):
+    episode = arrays["episode"]
+    if not np.array_equal(np.unique(episode), np.arange(n_episodes)) or np.any(np.diff(episode) < 0):
         return f"its episode index does not run over 0 .. {n_episodes - 1}"
     return None

@@ -1,11 +1,14 @@
 """The layouts of `.npz` files that people have: D4RL's, SB3's and baselines', and episodes stacked as (E, T, D)."""
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
 from gail_suite.demonstrations.archive import NpzArchive
 from gail_suite.demonstrations.dataset import Demonstrations
 from gail_suite.demonstrations.episodes import Episode, make_demonstrations
+from gail_suite.demonstrations.spaces import max_steps
 from gail_suite.errors import InputError
 
 KEYS = {  # ours: what others call it
@@ -40,62 +43,84 @@ def load(archive: NpzArchive, env_id: str | None) -> Demonstrations:
     return make_demonstrations(split(columns, str(archive.path), max_steps(env_id)), str(archive.path), env_id)
 
 
-def max_steps(env_id: str | None) -> int | None:
-    """The time limit of a task, where gymnasium knows it: an episode of that length ended by time-out."""
-    import gymnasium
-
-    spec = gymnasium.registry.get(env_id) if env_id else None
-    return spec.max_episode_steps if spec is not None else None
-
-
 def _split_stacked(columns: dict[str, NDArray], source: str, limit: int | None) -> list[Episode]:
     """(E, T or T + 1, D) observations beside (E, T, D) actions; `lengths` cuts the padding off."""
-    obs, acts, rewards = columns["obs"], columns.get("acts"), columns.get("rewards")
+    n, obs_steps = columns["obs"].shape[:2]
     for name, column in columns.items():
-        if len(column) != len(obs):
-            raise InputError(f"{source} has {len(obs)} episodes of obs but {len(column)} of {name}; make them fit")
-    steps = next((c.shape[1] for c in (acts, rewards) if c is not None and c.ndim > 1), obs.shape[1] - 1)
-    successor = int(obs.shape[1] == steps + 1)  # the last one is there too
-    lengths = columns.get("lengths", np.full(len(obs), steps)).reshape(-1).astype(int)
-    if len(lengths) and not (0 <= lengths.min() and lengths.max() <= steps):
-        raise InputError(f"{source} has episode lengths up to {lengths.max()} in arrays of {steps} steps; correct them")
-    episodes = []
-    for i, length in enumerate(lengths):
-        terminal = bool(np.any(columns["terminals"][i].reshape(-1)[:length])) if "terminals" in columns else None
-        ended = length == limit or length < steps or bool(terminal)
-        episodes.append(
-            Episode(
-                obs=obs[i, : length + successor],
-                acts=None if acts is None else acts[i, :length],
-                rewards=None if rewards is None else rewards[i, :length].reshape(length),
-                ended=ended,
-                terminated=(ended and length != limit) if terminal is None else terminal,
-                next_obs=columns["next_obs"][i, :length] if "next_obs" in columns else None,
-            )
-        )
-    return episodes
+        if len(column) != n:
+            raise InputError(f"{source} has {n} episodes of obs but {len(column)} of {name}; make them fit")
+    n_steps = next((columns[k].shape[1] for k in ("acts", "rewards", "next_obs") if k in columns), obs_steps - 1)
+    extra = int(obs_steps == n_steps + 1)  # the last successor is there too
+    lengths = columns.get("lengths", np.full(n, n_steps)).reshape(-1).astype(int)
+    if len(lengths) and (lengths.min() < 0 or lengths.max() > n_steps):
+        raise InputError(f"{source} has episode lengths up to {lengths.max()} in arrays of {n_steps}; correct them")
+    whole = "lengths" in columns  # whoever gives lengths has recorded the ends
+    return [
+        _episode({k: c[i, : length + extra * (k == "obs")] for k, c in columns.items() if k != "lengths"}, whole, limit)
+        for i, length in enumerate(lengths)
+    ]
 
 
 def _split_flat(columns: dict[str, NDArray], source: str, limit: int | None) -> list[Episode]:
     """(N, D) observations, cut at the flags, starts or lengths."""
     n = len(columns["obs"])
+    lengths = columns.pop("lengths", None)
     for name, column in columns.items():
-        if name != "lengths" and len(column) != n:
+        if len(column) != n:
             raise InputError(f"{source} has {n} obs but {len(column)} {name}; make them fit, one row a step")
-    ends, terminals = _flat_ends(columns, n, source)  # the last row of each episode; (N,) flags or None
-    episodes = []
-    for first, last in zip([0, *(ends[:-1] + 1)], ends, strict=True):
-        rows = slice(first, last + 1)
-        length = last + 1 - first
-        ended = bool(last < n - 1 or _is_end(columns, last) or "lengths" in columns or length == limit)
-        episodes.append(
-            Episode(
-                obs=columns["obs"][rows],
-                acts=columns["acts"][rows] if "acts" in columns else None,
-                rewards=columns["rewards"][rows].reshape(length) if "rewards" in columns else None,
-                ended=ended,
-                terminated=bool(terminals[last]) if terminals is not None else ended and length != limit,
-                next_obs=columns["next_obs"][rows] if "next_obs" in columns else None,
-            )
+    bounds = [0, *(_ends(columns, lengths, source) + 1)]
+    longest = int(np.max(np.diff(bounds), initial=0))
+    if limit is not None and longest > limit:
+        raise InputError(f"{source} has {longest} steps without an end, the task stops at {limit}; add timeouts")
+    return [
+        _episode({k: c[first:stop] for k, c in columns.items()}, lengths is not None or stop < n, limit)
+        for first, stop in pairwise(bounds)
+    ]
+
+
+def _ends(columns: dict[str, NDArray], lengths: NDArray | None, source: str) -> NDArray[np.int64]:
+    """The last row of each episode."""
+    n = len(columns["obs"])
+    if lengths is not None:
+        ends = np.cumsum(lengths.reshape(-1).astype(np.int64)) - 1
+        if n and (lengths.min() < 1 or ends[-1] != n - 1):
+            raise InputError(f"{source} has episode lengths that add up to {lengths.sum()} for {n} steps; correct them")
+        return ends
+    if "starts" in columns:
+        return np.append(np.flatnonzero(columns["starts"].reshape(-1)[1:]), n - 1)
+    flags = [columns[name].reshape(n).astype(bool) for name in ("terminals", "timeouts", "dones") if name in columns]
+    if not flags:
+        raise InputError(
+            f"{source} does not say where its episodes end; add dones, terminals and timeouts, episode_starts or "
+            f"episode_lengths, or stack the episodes as (episodes, steps, size)"
         )
-    return episodes
+    return np.union1d(np.flatnonzero(np.any(flags, axis=0)), [n - 1] if n else [])
+
+
+def _episode(rows: dict[str, NDArray], whole: bool, limit: int | None) -> Episode:
+    """One episode from its rows; `whole`: recorded to its end, whatever the flags say."""
+    flagged: dict[str, bool] = {
+        name: bool(np.any(rows[name])) for name in ("terminals", "timeouts", "dones") if name in rows
+    }
+    length = len(next((rows[k] for k in ("acts", "rewards", "next_obs") if k in rows), rows["obs"]))
+    ended = whole or any(flagged.values()) or length == limit
+    return Episode(
+        obs=rows["obs"],
+        acts=rows.get("acts"),
+        rewards=rows.get("rewards"),
+        ended=ended,
+        terminated=is_real_end(flagged, length, limit) if ended else False,
+        next_obs=rows.get("next_obs"),
+    )
+
+
+def is_real_end(flagged: dict[str, bool], length: int, limit: int | None) -> bool:
+    """Whether an episode that ended did not end by the clock.
+
+    `terminals` and `timeouts` together say so; a plain `dones` may be either, and so the task's time limit decides.
+    """
+    if "terminals" in flagged and "timeouts" in flagged:
+        return flagged["terminals"]
+    if limit is not None:
+        return length < limit
+    return flagged.get("terminals", False) or flagged.get("dones", False)

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from gail_suite.demonstrations.dataset import Demonstrations, Provenance
-from gail_suite.demonstrations.spaces import check_spaces, encode_actions
+from gail_suite.demonstrations.spaces import check_spaces, encode_actions, max_steps
 from gail_suite.errors import InputError
 
 if TYPE_CHECKING:
@@ -82,9 +82,10 @@ def _roll(
 ) -> dict[str, NDArray]:
     """Step until every simulation has met its quota; arrays of the kept rows, ordered by episode and time."""
     first = np.concatenate([[0], np.cumsum(quota)[:-1]])  # the episode index of each simulation's first one
-    finished = np.zeros_like(quota)
+    finished, elapsed = np.zeros_like(quota), np.zeros_like(quota)  # episodes; env steps of the present one
     columns: dict[str, list[NDArray]] = {name: [] for name in TYPES}
     obs = np.array(venv.reset())
+    limit = max_steps(title) or np.inf
     with _progress_bar(title, int(quota.sum())) as show:
         while (keep := finished < quota).any():
             actions, _ = policy.predict(obs, deterministic=deterministic)
@@ -98,7 +99,8 @@ def _roll(
             for (name, column), values in zip(columns.items(), step, strict=True):
                 column.append(np.asarray(values)[keep].astype(TYPES[name]))
             finished += dones & keep
-            show(int(finished.sum()), int(keep.sum()))
+            elapsed = np.where(dones, 0, elapsed + 1)
+            show(float(finished.sum() + (elapsed / limit)[finished < quota].sum()), int(keep.sum()))
             obs = np.array(new_obs)
     rows = {name: np.concatenate(parts) for name, parts in columns.items()}
     order = np.argsort(rows["episode"], kind="stable")
@@ -121,7 +123,7 @@ def _assemble(
         env_kwargs=env_kwargs or {},
         versions=simulator_versions(),
     )
-    return Demonstrations(**rows, provenance=provenance)
+    return Demonstrations.from_arrays(rows, provenance)
 
 
 def simulator_versions() -> dict[str, str]:
@@ -130,22 +132,22 @@ def simulator_versions() -> dict[str, str]:
 
 
 @contextmanager
-def _progress_bar(title: str | None, n_episodes: int) -> Iterator[Callable[[int, int], None]]:
-    """Yields `show(finished episodes, new env steps)`.  A bar on stderr, only where stderr is a terminal."""
+def _progress_bar(title: str | None, n_episodes: int) -> Iterator[Callable[[float, int], None]]:
+    """Yields `show(episodes so far, new env steps)`.  A bar on stderr, only where stderr is a terminal."""
     console = Console(stderr=True)
     columns = (
         TextColumn("rolling out {task.description}"),
         BarColumn(),
-        TextColumn("{task.completed}/{task.total} episodes, {task.fields[env_steps]:,} steps"),
+        TextColumn("{task.completed:.1f} of {task.total} episodes, {task.fields[env_steps]:,} steps"),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console, disable=title is None or not console.is_terminal, transient=True) as bar:
         task = bar.add_task(title or "", total=n_episodes, env_steps=0)
         env_steps = 0
 
-        def show(finished: int, new_steps: int) -> None:
+        def show(episodes: float, new_steps: int) -> None:
             nonlocal env_steps
             env_steps += new_steps
-            bar.update(task, completed=finished, env_steps=env_steps)
+            bar.update(task, completed=episodes, env_steps=env_steps)
 
         yield show

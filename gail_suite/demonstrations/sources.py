@@ -3,9 +3,10 @@
 import re
 from pathlib import Path
 
-from gail_suite.demonstrations import files
+from gail_suite.demonstrations import files, imitation_folder, layouts, minari_source
 from gail_suite.demonstrations.archive import NpzArchive
 from gail_suite.demonstrations.dataset import DEFAULT_EPISODES, Demonstrations
+from gail_suite.demonstrations.experts import available_experts
 from gail_suite.errors import InputError
 
 KINDS = "an environment id, an .npz file, an imitation trajectory folder, a Minari id or an SB3 .zip"
@@ -19,14 +20,14 @@ def load(source: str | Path, *, n_episodes: int | None, env_id: str | None, seed
         raise InputError(f"asked for {n_episodes} episodes of {source}; ask for 1 or more")
     name, path = str(source), Path(source).expanduser()
     if name.startswith("minari:"):
-        demos = _minari(name.removeprefix("minari:"), env_id)
+        demos = minari_source.load(name.removeprefix("minari:"), env_id)
     elif path.is_dir():
-        demos = _imitation_folder(path, env_id)
+        demos = imitation_folder.load(path, env_id)
     elif path.is_file() or path.suffix in (".npz", ".zip"):
         demos = _file(path, n_episodes, env_id, seed)
     elif MINARI_ID.fullmatch(name):
-        demos = _minari(name, env_id)
-    elif ENV_ID.fullmatch(name):
+        demos = minari_source.load(name, env_id)
+    elif ENV_ID.fullmatch(name) or name in available_experts():
         from gail_suite.demonstrations.cache import expert_demonstrations
 
         demos = expert_demonstrations(name, n_episodes or DEFAULT_EPISODES, seed)
@@ -41,7 +42,21 @@ def load(source: str | Path, *, n_episodes: int | None, env_id: str | None, seed
 def _file(path: Path, n_episodes: int | None, env_id: str | None, seed: int) -> Demonstrations:
     if not path.exists():
         raise InputError(f"there is no file {path}; check the path")
+    if path.suffix == ".zip":
+        return _rolled_out(path, n_episodes or DEFAULT_EPISODES, env_id, seed)
     archive = NpzArchive(path)
-    return files.load(archive)
-def _minari(a,b): ...
-def _imitation_folder(a,b): ...
+    return files.load(archive) if files.is_own_file(archive) else layouts.load(archive, env_id)
+
+
+def _rolled_out(path: Path, n_episodes: int, env_id: str | None, seed: int) -> Demonstrations:
+    """Stochastic episodes of an SB3 policy file."""
+    if env_id is None:
+        raise InputError(f"{path} is a policy, and it does not say for which task; name the environment id too")
+    import envs
+    from gail_suite.demonstrations.rollout import collect
+    from gail_suite.policies import read_sb3_zip
+
+    venv = envs.make_venv(env_id, 1, None)
+    venv.close()
+    policy = read_sb3_zip(path, venv.observation_space, venv.action_space)
+    return collect(policy, env_id, n_episodes, seed=seed, source=f"{path.name}, stochastic actions")

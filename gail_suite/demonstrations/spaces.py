@@ -1,5 +1,6 @@
 """Which tasks demonstrations can be made for: one dimension of numbers in, Box or Discrete actions out."""
 
+import gymnasium
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
@@ -33,3 +34,9 @@ def encode_actions(actions: NDArray, action_space: spaces.Space) -> NDArray[np.f
         rows[np.arange(len(actions)), np.asarray(actions, np.int64) - int(action_space.start)] = 1.0
         return rows
     return np.asarray(actions, np.float32).reshape(len(actions), -1)
+
+
+def max_steps(env_id: str | None) -> int | None:
+    """The time limit of a task, where gymnasium knows it: an episode of that length ended by time-out."""
+    spec = gymnasium.registry.get(env_id.rpartition(":")[2]) if env_id else None
+    return spec.max_episode_steps if spec is not None else None

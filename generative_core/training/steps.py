@@ -1,6 +1,6 @@
 """One update of a model.  A step owns the optimisers and the private random states, and sets the training mode.
 
-`state_dict` holds all that an exact resume needs, except torch's global generator, which only dropout reads.
+`state_dict` holds all that an exact resume needs, except torch's global generator: dropout draws from that one.
 """
 
 import math

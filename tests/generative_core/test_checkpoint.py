@@ -17,7 +17,11 @@ from torch import Tensor, nn
 from generative_core import CheckpointError, load_checkpoint, save_checkpoint
 
 NUMPY_DTYPES = [
-    np.dtype(name) for name in "bool uint8 int8 int16 uint16 int32 uint32 int64 uint64 float16 float32 float64".split()
+    np.dtype(name)
+    for name in (
+        *("bool", "uint8", "int8", "int16", "uint16", "int32", "uint32", "int64", "uint64"),
+        *("float16", "float32", "float64"),
+    )
 ]
 ARRAYS = st.sampled_from(NUMPY_DTYPES).flatmap(
     lambda dtype: hnp.arrays(dtype, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3))
@@ -45,9 +49,7 @@ TREES = st.dictionaries(
     st.recursive(
         LEAVES,
         lambda node: (
-            st.lists(node, max_size=3)
-            | st.lists(node, max_size=3).map(tuple)
-            | st.dictionaries(KEYS, node, max_size=3)
+            st.lists(node, max_size=3) | st.lists(node, max_size=3).map(tuple) | st.dictionaries(KEYS, node, max_size=3)
         ),
         max_leaves=8,
     ),
@@ -60,8 +62,10 @@ def same(a: object, b: object) -> bool:
     if type(a) is not type(b):
         return False
     if isinstance(a, dict) and isinstance(b, dict):
-        return list(a) == list(b) and all(type(k) is type(m) for k, m in zip(a, b, strict=True)) and all(
-            same(a[key], b[key]) for key in a
+        return (
+            list(a) == list(b)
+            and all(type(k) is type(m) for k, m in zip(a, b, strict=True))
+            and all(same(a[key], b[key]) for key in a)
         )
     if isinstance(a, list | tuple) and isinstance(b, list | tuple):
         return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))

@@ -144,7 +144,9 @@ class CountingStep:
 
 def test_hooks_see_every_update_in_order():
     seen = []
-    fit(CountingStep(), itertools.repeat((torch.zeros(1),)), 7, [lambda i, m: seen.append((i, m["loss"]))], first_step=4)
+    fit(
+        CountingStep(), itertools.repeat((torch.zeros(1),)), 7, [lambda i, m: seen.append((i, m["loss"]))], first_step=4
+    )
     assert seen == [(4, 1.0), (5, 2.0), (6, 3.0)]
 
 

@@ -73,7 +73,6 @@ def test_gan_covers_a_ring_of_eight_gaussians():
     distance, nearest = torch.cdist(x, centres).min(1)
     on_mode = distance < 3 * std
     share = nearest[on_mode].bincount(minlength=8) / len(x)
-    print(on_mode.float().mean(), share) # XX
     assert on_mode.float().mean() > 0.8
     assert share.min() > 0.03
 

@@ -14,9 +14,7 @@ from torch.testing import assert_close
 from generative_core import MLPCritic
 from generative_core.nets.normaliser import RunningNormaliser
 
-MATRICES = hnp.arrays(
-    np.float64, st.tuples(st.integers(1, 30), st.just(3)), elements=st.floats(-1e3, 1e3, width=32)
-)
+MATRICES = hnp.arrays(np.float64, st.tuples(st.integers(1, 30), st.just(3)), elements=st.floats(-1e3, 1e3, width=32))
 
 
 def stream(n: int = 200, seed: int = 0) -> torch.Tensor:

@@ -41,17 +41,18 @@ def test_generator_loss_pushes_model_up(loss):
 
 
 @pytest.mark.parametrize(
-    ("loss", "expected"),
+    ("loss", "undecided", "sure"),
     [
-        (objectives.bce_critic_loss, math.log1p(math.exp(-2)) + math.log1p(math.exp(-1))),
-        (objectives.hinge_critic_loss, 0.0),
-        (objectives.least_squares_critic_loss, 0.5),
-        (objectives.wasserstein_critic_loss, -3.0),
+        (objectives.bce_critic_loss, math.log1p(math.exp(-0.5)) + math.log1p(math.exp(0.25)), 0.0),
+        (objectives.hinge_critic_loss, 0.5 + 1.25, 0.0),
+        (objectives.least_squares_critic_loss, 0.5 * (0.5**2 + 1.25**2), 0.5 * (99**2 + 99**2)),
+        (objectives.wasserstein_critic_loss, -0.25, -200.0),
     ],
 )
-def test_critic_loss_where_data_has_two_and_model_minus_one(loss, expected):
-    value = loss(torch.tensor([2.0, 2.0], dtype=torch.float64), torch.tensor([-1.0], dtype=torch.float64))
-    assert_close(value, torch.tensor(expected, dtype=torch.float64))
+def test_critic_loss_at_known_logits(loss, undecided, sure):
+    """data 1/2 against model 1/4, and data 100 against model -100."""
+    assert_close(loss(torch.tensor([0.5, 0.5]).double(), torch.tensor([0.25]).double()).item(), undecided)
+    assert_close(loss(torch.tensor([100.0]).double(), torch.tensor([-100.0, -100.0]).double()).item(), sure)
 
 
 @pytest.mark.parametrize(
@@ -65,9 +66,7 @@ def test_critic_loss_where_data_has_two_and_model_minus_one(loss, expected):
     ],
 )
 def test_generator_loss_where_model_has_minus_one(loss, expected):
-    assert_close(
-        loss(torch.tensor([-1.0, -1.0], dtype=torch.float64)), torch.tensor(expected, dtype=torch.float64)
-    )
+    assert_close(loss(torch.tensor([-1.0, -1.0], dtype=torch.float64)), torch.tensor(expected, dtype=torch.float64))
 
 
 def test_an_undecided_critic_has_loss_log_four():
