@@ -75,13 +75,13 @@ class CriticConfig:
 
     hidden: tuple[int, ...] = (256, 256)
     """Widths of its hidden layers."""
-    lr: float = 1e-4
+    lr: float = 5e-4
     """Step size; the guard only lowers it."""
-    updates_per_round: int = 4
+    updates_per_round: int = 16
     """Minibatch updates after each policy rollout; the guard only lowers it."""
     batch_size: int = 256
     """Transitions of each side a minibatch."""
-    gradient_penalty: float = 10.0
+    gradient_penalty: float = 2.0
     """Weight of (|gradient| - 1)^2 on mixes of both sides, on normalised inputs and the logit."""
     entropy_bonus: float = 1e-3
     """Weight of the entropy of D."""
@@ -89,8 +89,10 @@ class CriticConfig:
     """Bound every layer's largest singular value by 1."""
     dropout: float = 0.0
     """Share of hidden units dropped while the critic learns."""
-    accuracy_cap: float = 0.9
-    """Above this accuracy the critic gets fewer and smaller updates."""
+    accuracy_cap: float = 0.95
+    """Above this accuracy, and beyond the logit cap, the critic gets fewer and smaller updates."""
+    logit_cap: float = 5.0
+    """How far below zero the policy's mean logit may fall; there the reward is about exp(-cap)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +121,7 @@ class TrainConfig:
     """Processor threads for the simulators and for the networks; 0 is one a core."""
     warm_start: bool = True
     """Begin with behavioural cloning."""
-    warm_start_std: float = 0.1
+    warm_start_std: float = 0.2
     """Exploration noise after the warm start, in fractions of the action range: more than this drowns what was cloned."""
     warm_up_rounds: int = 10
     """Rounds in which only critic and values learn, before the policy may move."""

@@ -23,6 +23,8 @@ from gail_suite.demonstrations.archive import check_zip_sizes
 from gail_suite.demonstrations.spaces import check_spaces
 from gail_suite.errors import InputError
 
+MAX_POLICY_BYTES = 1 << 30
+
 
 def plain_policy(
     observation_space: spaces.Space,
@@ -131,10 +133,10 @@ def _read_parts(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     """The JSON of the file, whose base64 pickles stay text, and the policy's tensors."""
     try:
         with zipfile.ZipFile(path) as archive:
-            check_zip_sizes(archive, path)
+            check_zip_sizes(archive, path, MAX_POLICY_BYTES)
             data, weights = json.loads(archive.read("data")), archive.read("policy.pth")
         with zipfile.ZipFile(io.BytesIO(weights)) as archive:
-            check_zip_sizes(archive, f"policy.pth of {path}")
+            check_zip_sizes(archive, f"policy.pth of {path}", MAX_POLICY_BYTES)
         tensors = torch.load(io.BytesIO(weights), map_location="cpu", weights_only=True)
         if isinstance(data, dict) and isinstance(tensors, dict):
             return data, {name: tensor for name, tensor in tensors.items() if isinstance(tensor, torch.Tensor)}

@@ -4,30 +4,35 @@ from dataclasses import replace
 
 from gail_suite.config import PPOConfig, TrainConfig
 
-# After a warm start the first policy updates decide: a quiet policy moves many KL targets in one long step.
-_QUIET = PPOConfig(
-    policy_lr=3e-5, target_kl=0.01, kl_stop=1.5, max_grad_norm=0.5, max_policy_lr=1e-3, update_normaliser=False
+# A quiet policy moves many KL targets in one long step, so the first steps after a warm start are short; the statistics
+# of its inputs stay those it was cloned with.
+_WARM = PPOConfig(
+    minibatch_size=1024,
+    policy_lr=1e-4,
+    max_policy_lr=1e-3,
+    target_kl=0.02,
+    max_grad_norm=0.5,
+    update_normaliser=False,
 )
-_FROM_SCRATCH = PPOConfig()
+_FROM_SCRATCH = PPOConfig(minibatch_size=1024, target_kl=0.02)
 
 PRESETS: dict[str, TrainConfig] = {
-    "Ant": TrainConfig(total_env_steps=1_000_000, warm_start_std=0.1, ppo=_QUIET),
+    "Ant": TrainConfig(ppo=_WARM),
     "Humanoid": TrainConfig(
-        total_env_steps=1_000_000,
         warm_start_std=0.074,
         warm_up_rounds=15,
-        ppo=replace(_QUIET, policy_lr=3e-6, target_kl=0.005, n_steps=128),
+        ppo=replace(_WARM, policy_lr=3e-6, target_kl=0.005, kl_stop=1.5, n_steps=128),
     ),
-    "Hopper": TrainConfig(ppo=_QUIET),
-    "Walker2d": TrainConfig(ppo=_QUIET),
-    "HalfCheetah": TrainConfig(ppo=_QUIET),
+    "Hopper": TrainConfig(ppo=_WARM),
+    "Walker2d": TrainConfig(ppo=_WARM),
+    "HalfCheetah": TrainConfig(ppo=_WARM),
 }
 
 
 def preset(env_id: str, *, warm_start: bool = True) -> TrainConfig:
     """The defaults for a task: its family's preset where there is one."""
     family = env_id.rpartition(":")[2].rpartition("-v")[0]
-    config = PRESETS.get(family, TrainConfig(ppo=_QUIET))
+    config = PRESETS.get(family, TrainConfig(ppo=_WARM))
     if not warm_start:
         config = replace(config, ppo=_FROM_SCRATCH, warm_start=False, total_env_steps=5_000_000, warm_up_rounds=0)
     return replace(config, env=env_id)

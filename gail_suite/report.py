@@ -20,8 +20,8 @@ def print_table(evaluation: dict[str, Any], path: Path | None = None) -> None:
     """One row a policy: true return with its spread, displacement and length.  `-`: not measured or no such thing."""
     title = f"{evaluation['env']}, {evaluation['episodes']} episodes, seed {evaluation['seed']}"
     table = Table(title=title, title_justify="left", header_style="bold")
-    for column in ("policy", "return", "IQM [95 % interval]", "normalised", "displacement (m)", "length"):
-        table.add_column(column, justify="left" if column == "policy" else "right", no_wrap=True)
+    for column in ("policy", "return", "IQM [95 %]", "normalised", "displacement (m)", "steps"):
+        table.add_column(column, justify="left" if column == "policy" else "right")
     for name, label in ROWS.items():
         if name in evaluation:
             table.add_row(label, *_cells(evaluation[name]), style="bold" if name == "policy" else "")

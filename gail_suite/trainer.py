@@ -219,7 +219,7 @@ def make_reward_model(config: TrainConfig, venv: VecEnv, demonstrations: Demonst
         SHAPES[config.reward],
         updates_per_round=config.critic.updates_per_round,
         batch_size=config.critic.batch_size,
-        guard=SaturationGuard(cap=config.critic.accuracy_cap),
+        guard=SaturationGuard(config.critic.accuracy_cap, config.critic.logit_cap),
         seed=config.seed,
     )
 

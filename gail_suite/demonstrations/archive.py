@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gail_suite.errors import InputError
 
-MAX_BYTES = 8 << 30  # what one file may unpack to
+MAX_BYTES = 8 << 30  # what one recording may unpack to
 MAX_RATIO = 100  # ... for its size on the disk, once it unpacks to more than
 SMALL_BYTES = 256 << 20  # ... this: flags of a long recording do compress a thousandfold
 
@@ -21,14 +21,14 @@ _MAGIC = {  # how files begin that people mistake for .npz
 }
 
 
-def check_zip_sizes(archive: zipfile.ZipFile, name: str | Path) -> None:
+def check_zip_sizes(archive: zipfile.ZipFile, name: str | Path, max_bytes: int | None = None) -> None:
     """Raise `InputError` when the directory of a zip file declares more than it can honestly hold."""
     unpacked = sum(member.file_size for member in archive.infolist())
     packed = sum(member.compress_size for member in archive.infolist())
-    if unpacked > MAX_BYTES or (unpacked > SMALL_BYTES and unpacked > MAX_RATIO * packed):
+    if unpacked > (max_bytes or MAX_BYTES) or (unpacked > SMALL_BYTES and unpacked > MAX_RATIO * packed):
         raise InputError(
-            f"{name} would unpack from {packed:,} to {unpacked:,} bytes, more than recordings do; "
-            f"if you trust it, split it or save it again with numpy.savez"
+            f"{name} would unpack from {packed:,} to {unpacked:,} bytes, more than such files do; "
+            f"if you trust it, split it or save it again"
         )
 
 

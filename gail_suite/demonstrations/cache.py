@@ -10,7 +10,7 @@ from platformdirs import user_cache_path
 from gail_suite.demonstrations import files
 from gail_suite.demonstrations.archive import NpzArchive
 from gail_suite.demonstrations.dataset import Demonstrations
-from gail_suite.demonstrations.experts import available_experts, load_expert
+from gail_suite.demonstrations.experts import expert_file, load_expert
 from gail_suite.demonstrations.rollout import collect, simulator_versions
 from gail_suite.errors import InputError
 
@@ -21,15 +21,14 @@ def expert_demonstrations(env_id: str, n_episodes: int, seed: int) -> Demonstrat
     A damaged cache file is rolled out afresh, and a cache that cannot be written is done without; both say so in one
     line on stderr.
     """
-    expert = load_expert(env_id)
     path = cache_path(env_id, n_episodes, seed)
     if path.is_file():
         try:
             return files.load(NpzArchive(path))
         except (InputError, OSError) as error:
             print(f"note: rolling out afresh, the cache is damaged ({error})", file=sys.stderr)
-    source = f"{available_experts()[env_id].name}, stochastic actions"
-    demos = collect(expert, env_id, n_episodes, seed=seed, source=source)
+    source = f"{expert_file(env_id).name}, stochastic actions"
+    demos = collect(load_expert(env_id), env_id, n_episodes, seed=seed, source=source)
     try:
         demos.save(path)
     except OSError as error:
@@ -39,7 +38,7 @@ def expert_demonstrations(env_id: str, n_episodes: int, seed: int) -> Demonstrat
 
 def cache_path(env_id: str, n_episodes: int, seed: int) -> Path:
     """One file for each expert, simulator version, seed and count."""
-    digest = hashlib.sha256(available_experts()[env_id].read_bytes())
+    digest = hashlib.sha256(expert_file(env_id).read_bytes())
     digest.update(json.dumps([files.FORMAT, simulator_versions()]).encode())
     name = f"{env_id.replace('/', '%2F')}-seed{seed}-{n_episodes}episodes-{digest.hexdigest()[:12]}.npz"
     return user_cache_path("gail_suite") / "demonstrations" / name

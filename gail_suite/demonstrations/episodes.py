@@ -44,7 +44,7 @@ def make_demonstrations(episodes: Sequence[Episode], source: str, env_id: str | 
         source=source,
         lengths=tuple(_n_steps(episodes[i]) for i in kept),
         returns=tuple(r for i in kept if (r := returns[i]) is not None) if "rewards" in rows else None,
-        complete=tuple(episodes[i].ended for i in kept),
+        complete=tuple(bool(episodes[i].ended) for i in kept),
         one_hot_actions=n_actions is not None,
     )
     return Demonstrations.from_arrays(rows, provenance)
@@ -87,8 +87,12 @@ def _actions(acts: NDArray, n_actions: int | None, source: str) -> NDArray[np.fl
     values = _numbers(acts, "actions", source)
     if n_actions is not None:
         index = values.reshape(-1).astype(np.int64)
-        if len(index) and (index.min() < 0 or index.max() >= n_actions):
-            raise InputError(f"{source} has actions up to {index.max()}, the task has {n_actions}; use 0 .. n - 1")
+        wrong = index[(index < 0) | (index >= n_actions)]
+        if len(wrong):
+            raise InputError(
+                f"{source} has the action {wrong[0]}, the task has {n_actions} choices; "
+                f"number them 0 to {n_actions - 1}"
+            )
         return np.eye(n_actions, dtype=np.float32)[index]
     if values.ndim > 2:
         raise InputError(f"needs actions of one dimension; {source} has actions of shape {values.shape[1:]}")

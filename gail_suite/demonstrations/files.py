@@ -54,10 +54,8 @@ def load(archive: NpzArchive) -> Demonstrations:
     arrays = {name: archive[name] for name in TYPES if name in archive}
     problem = _inconsistency(header, arrays)
     if problem is None:
-        provenance = {k: v for k, v in header.items() if k not in ("format", "checksum", "obs_size", "act_size")}
-        for name in ("lengths", "returns", "complete"):
-            provenance[name] = None if provenance[name] is None else tuple(provenance[name])
-        demos = Demonstrations.from_arrays(arrays, Provenance(**provenance))
+        provenance = Provenance(**{name: header[name] for name in Provenance.__dataclass_fields__})
+        demos = Demonstrations.from_arrays(arrays, provenance)
         if demos.checksum == header["checksum"]:
             return demos
         problem = "its arrays do not match its checksum"
@@ -68,7 +66,11 @@ def _read_header(archive: NpzArchive) -> dict[str, Any]:
     try:
         header = json.loads(str(archive["provenance"]))
         if header["format"] == FORMAT and {"checksum", *Provenance.__dataclass_fields__} <= set(header):
+            for name in ("lengths", "returns", "complete"):
+                header[name] = None if header[name] is None else tuple(header[name])
             return header
+    except InputError:
+        raise
     except (ValueError, KeyError, TypeError):
         pass
     raise InputError(f"{archive.path} was not written by this version ({FORMAT!r}); collect or convert it again")
@@ -85,7 +87,9 @@ def _inconsistency(header: dict[str, Any], arrays: dict[str, NDArray]) -> str | 
             return f"{name} has shape {array.shape} and type {array.dtype}"
     if arrays["obs"].shape != arrays["next_obs"].shape:
         return f"obs has shape {arrays['obs'].shape}, next_obs {arrays['next_obs'].shape}"
-    n_episodes = len(header["lengths"])
+    n_episodes = len(header["lengths"] or ())
+    if any(len(header[name]) != n_episodes for name in ("returns", "complete") if header[name] is not None):
+        return "its record has not one entry an episode"
     episode = arrays["episode"]
     if not np.array_equal(np.unique(episode), np.arange(n_episodes)) or np.any(np.diff(episode) < 0):
         return f"its episode index does not run over 0 .. {n_episodes - 1}"

@@ -53,6 +53,8 @@ def _rows(folder: Path) -> list[dict[str, Any]]:
             with pa.memory_map(str(path)) as source:
                 table = pa.ipc.open_stream(source).read_all()
             names = [name for name in ("obs", "acts", "terminal", "rews") if name in table.column_names]
+            table = table.select(names)
+            table.validate(full=True)  # Arrow trusts its offsets otherwise, and a wrong one ends the process
             for i in range(table.num_rows):
                 rows.append({name: _array(table.column(name)[i]) for name in names})
         if rows and not {"obs", "acts", "terminal"} <= set(rows[0]):

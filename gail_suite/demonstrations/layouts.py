@@ -50,7 +50,9 @@ def _split_stacked(columns: dict[str, NDArray], source: str, limit: int | None) 
         if len(column) != n:
             raise InputError(f"{source} has {n} episodes of obs but {len(column)} of {name}; make them fit")
     n_steps = next((columns[k].shape[1] for k in ("acts", "rewards", "next_obs") if k in columns), obs_steps - 1)
-    extra = int(obs_steps == n_steps + 1)  # the last successor is there too
+    extra = obs_steps - n_steps  # 1: the last successor is there too
+    if extra not in (0, 1):
+        raise InputError(f"{source} has {obs_steps} obs for {n_steps} steps of an episode; make them fit")
     lengths = columns.get("lengths", np.full(n, n_steps)).reshape(-1).astype(int)
     if len(lengths) and (lengths.min() < 0 or lengths.max() > n_steps):
         raise InputError(f"{source} has episode lengths up to {lengths.max()} in arrays of {n_steps}; correct them")

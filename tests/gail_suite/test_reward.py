@@ -69,23 +69,23 @@ def test_both_sides_weigh_alike_in_the_normaliser_whatever_their_sizes():
 
 
 def test_guard_halves_updates_and_step_size_and_gives_them_back():
-    guard = SaturationGuard(cap=0.9, margin=0.1, max_level=3)
+    guard = SaturationGuard(accuracy_cap=0.9, logit_cap=3.0, max_level=3)
     for _ in range(2):
-        guard.watch(0.95)
+        guard.watch(0.95, -4.0)
     assert (guard.level, guard.updates(8), guard.lr(1e-3)) == (2, 2, 2.5e-4)
-    guard.watch(0.85)  # between: nothing moves
-    assert guard.level == 2
     for _ in range(5):
-        guard.watch(0.99)
+        guard.watch(0.99, -9.0)
     assert guard.level == 3
     assert guard.updates(4) == 1
-    for _ in range(9):
-        guard.watch(0.5)
+    guard.watch(0.99, -1.0)  # right, but not so that the reward vanishes
+    assert guard.level == 2
+    guard.watch(0.5, -9.0)
+    guard.watch(0.5, 0.0)
     assert (guard.level, guard.updates(8), guard.lr(1e-3)) == (0, 8, 1e-3)
 
 
 def test_saturated_critic_gets_fewer_and_smaller_updates():
-    reward = make_reward(updates_per_round=32, guard=SaturationGuard(cap=0.8))
+    reward = make_reward(updates_per_round=32, guard=SaturationGuard(0.8, 1.0))
     expert, policy = transitions(400, seed=1, shift=4.0), transitions(400, seed=2, shift=-4.0)
     rounds = [reward.update(expert, policy) for _ in range(6)]
     assert rounds[0]["updates"] == 32
@@ -95,10 +95,10 @@ def test_saturated_critic_gets_fewer_and_smaller_updates():
 
 def test_resumed_reward_goes_on_to_the_last_bit():
     expert, policy = transitions(100, seed=1, shift=1.0), transitions(100, seed=2)
-    reward = make_reward(guard=SaturationGuard(cap=0.6))
+    reward = make_reward(guard=SaturationGuard(0.6, 0.0))
     for _ in range(3):
         reward.update(expert, policy)
-    other = make_reward(seed=9, guard=SaturationGuard(cap=0.6))
+    other = make_reward(seed=9, guard=SaturationGuard(0.6, 0.0))
     other.load_state_dict(copy.deepcopy(reward.state_dict()))  # a state holds live tensors
     assert reward.update(expert, policy) == other.update(expert, policy)
     np.testing.assert_array_equal(reward.reward(policy), other.reward(policy))

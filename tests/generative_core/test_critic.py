@@ -95,6 +95,16 @@ def test_the_penalty_is_measured_on_normalised_inputs():
     assert_close(metrics["gradient_penalty"], 16.0, atol=1e-3, rtol=0)  # (||w|| - 1)^2
 
 
+def test_one_normaliser_standardises_event_and_context_and_drops_what_is_constant():
+    critic = MLPCritic((2, 1), context_features=2, hidden=(4,))
+    noise = torch.randn(500, 4, generator=torch.Generator().manual_seed(0))
+    raw = noise * torch.tensor([1e-2, 1.0, 1e3, 0.0]) + torch.tensor([1.0, -5.0, 20.0, 7.0])
+    critic.update_normaliser(raw[:, :2].unsqueeze(2), raw[:, 2:])
+    features = critic.features(raw[:, :2].unsqueeze(2), raw[:, 2:])
+    assert_close(features.mean(0), torch.zeros(4), atol=1e-4, rtol=0)
+    assert_close(features.std(0, correction=0), torch.tensor([1.0, 1.0, 1.0, 0.0]), atol=1e-4, rtol=0)
+
+
 def test_metrics_and_loss_of_a_known_critic():
     critic = linear_critic([1.0], bias=0.0)  # no update yet: the normaliser is the identity, so logit = x
     x, x_model = torch.tensor([[2.0], [-1.0], [3.0], [1.0]]), torch.tensor([[-1.0], [-2.0], [4.0], [0.0]])

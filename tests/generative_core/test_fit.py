@@ -47,6 +47,13 @@ def test_the_context_of_a_batch_reaches_the_model():
     assert_close(model.loc.detach(), x.mean(0), atol=1e-3, rtol=0)
 
 
+def test_weight_decay_pulls_by_the_step_size_times_the_parameter():
+    plain, decayed = ToyGaussian([3.0, -2.0]), ToyGaussian([3.0, -2.0])
+    MaximumLikelihoodStep(plain, lr=0.1)(data())
+    MaximumLikelihoodStep(decayed, lr=0.1, weight_decay=0.5)(data())
+    assert_close(decayed.loc - plain.loc, torch.tensor([-0.15, 0.1]))
+
+
 def test_a_likelihood_that_is_not_finite_changes_nothing():
     model = ToyGaussian([0.0, 0.0])
     with pytest.raises(FloatingPointError, match="ToyGaussian"):

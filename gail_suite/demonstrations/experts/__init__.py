@@ -35,9 +35,20 @@ def available_experts() -> dict[str, Path]:
     return found
 
 
+def expert_file(env_id: str) -> Path:
+    """The tensor file.  Raises InputError where there is no expert for this environment."""
+    experts = available_experts()
+    if env_id not in experts:
+        raise InputError(
+            f"there is no expert for {env_id} (only for {', '.join(experts)}); give demonstrations as a file, or train "
+            f"an expert first with: python -m gail_suite.expert --env {env_id}"
+        )
+    return experts[env_id]
+
+
 def expert_card(env_id: str) -> dict[str, Any]:
     """Sizes, hidden layers, returns, versions, and how the expert was made."""
-    return json.loads(_find(env_id).with_suffix(".json").read_text())
+    return json.loads(expert_file(env_id).with_suffix(".json").read_text())
 
 
 def load_expert(env_id: str) -> "ActorCriticPolicy":
@@ -53,7 +64,7 @@ def load_expert(env_id: str) -> "ActorCriticPolicy":
     import envs
     from gail_suite.policies import plain_policy
 
-    path = _find(env_id)
+    path = expert_file(env_id)
     venv = envs.make_venv(env_id, 1, None)
     venv.close()
     try:
@@ -112,13 +123,3 @@ def save_expert(
     with atomic_path(path.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(full_card, indent=1) + "\n")
     return path
-
-
-def _find(env_id: str) -> Path:
-    experts = available_experts()
-    if env_id not in experts:
-        raise InputError(
-            f"there is no expert for {env_id} (only for {', '.join(experts)}); give demonstrations as a file, or train "
-            f"an expert first with: python -m gail_suite.expert --env {env_id}"
-        )
-    return experts[env_id]
