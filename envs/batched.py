@@ -48,7 +48,10 @@ class BatchedMujocoVecEnv(VecEnv):
             self.template = gymnasium.make(env_id)
         single: Any = self.template.unwrapped
         self.frame_skip: int = single.frame_skip
-        self.max_episode_steps = self.template.spec.max_episode_steps
+        spec = self.template.spec
+        assert spec is not None
+        assert spec.max_episode_steps is not None  # every task of TASKS has a time limit
+        self.max_episode_steps = spec.max_episode_steps
         task_class = TASKS[env_id]
         version = int(env_id.rpartition("-v")[2])
         # mj_step leaves cfrc_ext alone unless a sensor asks for it.  The semi-implicit Euler step has one forward pass
@@ -64,18 +67,20 @@ class BatchedMujocoVecEnv(VecEnv):
         self._data = _Fields(self.batch, task_class.reads, model)
         self._scratch = mujoco.MjData(model) if self._copies_contacts else None
         self._rngs = [seeding.np_random(None)[0] for _ in range(n_envs)]
-        self._position = np.zeros(n_envs)
+        self._position: NDArray[np.floating] = np.zeros(n_envs)
         self._start = np.zeros((n_envs, task_class.root_dims))
         self._elapsed = np.zeros(n_envs, dtype=np.int64)
         self._returns = np.zeros(n_envs)
         self._actions: NDArray[np.floating] = np.zeros((n_envs, model.nu), dtype=np.float32)
-        self._obs = np.zeros((n_envs, *self.template.observation_space.shape))  # type: ignore[misc]  # a Box has one
+        obs_shape = self.template.observation_space.shape
+        assert obs_shape is not None  # a Box has one
+        self._obs: NDArray[np.floating] = np.zeros((n_envs, *obs_shape))
         self.n_diverged = 0
         super().__init__(n_envs, self.template.observation_space, self.template.action_space)
 
     # -- stepping ------------------------------------------------------------------------------------------------------
 
-    def reset(self) -> NDArray[np.float64]:
+    def reset(self) -> NDArray[np.floating]:
         for i, seed in enumerate(self._seeds):
             if seed is not None:
                 self._rngs[i] = seeding.np_random(seed)[0]
@@ -87,7 +92,7 @@ class BatchedMujocoVecEnv(VecEnv):
     def step_async(self, actions: NDArray[np.floating]) -> None:
         self._actions = np.asarray(actions)
 
-    def step_wait(self) -> tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
+    def step_wait(self) -> tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.bool_], list[dict[str, Any]]]:
         data, actions = self._data, self._actions
         if actions.shape != data.ctrl.shape:
             raise ValueError(f"expected actions of shape {data.ctrl.shape}, got {actions.shape}")

@@ -8,5 +8,5 @@ PATH = Path(__file__).with_name("reference.json")
 
 
 def reference_returns(env_id: str) -> dict[str, dict[str, Any]] | None:
-    """{"random": {...}, "expert": {...}} with `return_mean`, `return_std`, `episodes`, `command`; None if unmeasured."""
+    """{"random": {...}, "expert": {...}} with `return_mean`, `episodes`, `command` and more; None if unmeasured."""
     return json.loads(PATH.read_text()).get(env_id) if PATH.exists() else None

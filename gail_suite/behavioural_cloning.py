@@ -42,7 +42,7 @@ class BehaviouralCloning:
     ):
         if demonstrations.act_size == 0:
             raise InputError(
-                "these demonstrations have no actions, which cloning needs; pass --no-warm-start and --view state-next-state"
+                "demonstrations without actions cannot be cloned: pass --no-warm-start --view state-next-state"
             )
         self.policy, self.config = policy, config
         self._generator = torch.Generator().manual_seed(seed)

@@ -102,7 +102,7 @@ class TrainConfig:
     env: str = "Ant-v4"
     """gymnasium id of the task; `module:Env-v0` imports the module first."""
     demos: str | None = None
-    """Demonstrations: an .npz, an `imitation` folder, a Minari id, an SB3 .zip; by default the task's bundled expert."""
+    """An .npz, an `imitation` folder, a Minari id or an SB3 .zip; by default the task's own expert demonstrates."""
     n_demos: int = 25
     """Episodes to imitate."""
     subsample: int = 1
@@ -122,7 +122,7 @@ class TrainConfig:
     warm_start: bool = True
     """Begin with behavioural cloning."""
     warm_start_std: float = 0.2
-    """Exploration noise after the warm start, in fractions of the action range: more than this drowns what was cloned."""
+    """Exploration noise after the warm start, in fractions of the action range; much more drowns what was cloned."""
     warm_up_rounds: int = 10
     """Rounds in which only critic and values learn, before the policy may move."""
     eval_every: int = 50_000
@@ -199,7 +199,8 @@ def _build(cls: type, values: dict[str, Any]) -> Any:
         raise ValueError(f"unknown field {sorted(unknown)[0]!r}")
     built: dict[str, Any] = {}
     for name, value in values.items():
-        default = known[name].default_factory() if known[name].default_factory is not MISSING else known[name].default
+        factory = known[name].default_factory
+        default = known[name].default if factory is MISSING else factory()
         if is_dataclass(default):
             built[name] = _build(type(default), value)
             continue

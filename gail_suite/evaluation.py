@@ -101,7 +101,7 @@ def evaluate_policy(
     try:
         obs = venv.reset()
         while (finished < quota).any():
-            actions, _ = policy.predict(obs, deterministic=deterministic)  # type: ignore[arg-type]
+            actions, _ = policy.predict(obs, deterministic=deterministic)
             obs, _, dones, infos = venv.step(actions)
             for i in np.flatnonzero(dones & (finished < quota)):
                 episode = infos[i]["episode"]

@@ -5,7 +5,6 @@ import json
 import pickle
 import re
 import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from stable_baselines3.sac.policies import SACPolicy
 from stable_baselines3.td3.policies import TD3Policy
 from torch import nn
 
-from gail_suite.demonstrations.archive import check_zip_sizes
+from gail_suite.demonstrations.archive import READING_ERRORS, check_zip_sizes
 from gail_suite.demonstrations.spaces import check_spaces
 from gail_suite.errors import InputError
 
@@ -143,21 +142,9 @@ def _read_parts(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         problem = "its parts are not what SB3 writes"
     except InputError:
         raise
-    except _DAMAGE as error:
+    except (*READING_ERRORS, pickle.UnpicklingError) as error:  # the last: torch found more than weights
         problem = _first_line(error)
     raise InputError(f"{path} cannot be read as an SB3 policy ({problem}); save it with model.save(...)")
-
-
-_DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    pickle.UnpicklingError,  # torch's word for "this is more than weights"
-    KeyError,
-    ValueError,
-    RuntimeError,
-    EOFError,
-    NotImplementedError,
-)
 
 
 def _refuse_unless_plain(path: Path, data: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:

@@ -28,7 +28,7 @@ class AdaptivePPO(sb3.PPO):
     `policy_frozen` keeps the policy (and the observation statistics) still while values and reward model warm up.
     """
 
-    policy: TrainingPolicy  # type: ignore[assignment]
+    policy: TrainingPolicy
 
     def __init__(self, env: VecEnv, config: PPOConfig, *, seed: int | None = None, device: str = "cpu"):
         self.config = config
@@ -105,7 +105,7 @@ class AdaptivePPO(sb3.PPO):
             self.metrics["action_std"] = float((policy.log_std.detach().cpu().exp() / half_width).mean())
 
     def _rollout(self) -> tuple[torch.Tensor, ...]:
-        """The buffer as flat tensors: obs (B, O), actions (B, A) or (B,), log_prob (B,), advantages (B,), returns (B,)."""
+        """The buffer, flat: obs (B, O), actions (B, A) or (B,), log_prob (B,), advantages (B,), returns (B,)."""
         buffer = self.rollout_buffer
         flat = (
             buffer.swap_and_flatten(part)
@@ -131,7 +131,7 @@ class AdaptivePPO(sb3.PPO):
         ratio = (log_prob - old_log_prob).exp()
         clip = self.config.clip_range
         loss = -torch.min(ratio * advantages, ratio.clamp(1 - clip, 1 + clip) * advantages).mean()
-        distribution = sb3_distribution.distribution
+        distribution: Any = sb3_distribution.distribution
         kl = self._kl(old, distribution)
         if isinstance(self.action_space, spaces.Box):
             half_width = torch.as_tensor(self.action_space.high, device=obs.device)

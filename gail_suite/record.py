@@ -41,14 +41,13 @@ def choose_gl() -> list[str]:
 def record(run: Any, arguments: Arguments) -> Path:
     """Write the video, atomically; needs MUJOCO_GL to be settled before anything imports mujoco's renderer."""
     import gymnasium
-    import imageio
     import numpy as np
 
     from gail_suite.demonstrations.atomic import atomic_path
     from gail_suite.evaluate import load_policy
 
     config = run.config()
-    size = {"width": arguments.width, "height": arguments.height}
+    size: dict[str, Any] = {"width": arguments.width, "height": arguments.height}
     kwargs = {"render_mode": "rgb_array", **config.parsed_env_kwargs()}
     policy = load_policy(run)
     try:
@@ -60,7 +59,7 @@ def record(run: Any, arguments: Arguments) -> Path:
     obs, _ = env.reset(seed=arguments.seed)
     fps = int(env.metadata.get("render_fps", 30))
     every = max(round(fps / 40), 1)  # a simulator's 125 frames a second are more than an eye wants
-    with atomic_path(path) as temporary, imageio.get_writer(temporary, format="FFMPEG", fps=fps // every) as video:
+    with atomic_path(path) as temporary, _video(temporary, fps // every) as video:
         for step in range(arguments.steps):
             if step % every == 0:
                 video.append_data(np.asarray(env.render()))
@@ -70,6 +69,12 @@ def record(run: Any, arguments: Arguments) -> Path:
                 break
     env.close()
     return path
+
+
+def _video(path: Path, fps: int) -> Any:
+    import imageio
+
+    return imageio.get_writer(path, format="FFMPEG", fps=fps)
 
 
 def main() -> int:

@@ -161,7 +161,7 @@ def restore(gail: GAIL, run: RunDirectory) -> dict[str, Any] | None:
 
 @contextmanager
 def interruptible(on_signal: Callable[[], None]) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM calls `on_signal`, so that the round can end and be saved; a second one ends at once."""
+    """The first Ctrl-C or SIGTERM calls `on_signal`, so that the round ends and is saved; a second one ends at once."""
     previous = {}
 
     def handle(number: int, frame: FrameType | None) -> None:
@@ -213,7 +213,9 @@ class ProgressDisplay:
         self._bar.update(self._task, completed=row["env_steps"], numbers=numbers)
         if not self._live and "eval/return_mean" in row:
             share = f"{row['env_steps']:,}/{self._total:,} steps"
-            self._console.print(f"{self._title}  {share}  {numbers}  {row['wall_clock_s']:.0f} s", highlight=False)
+            self._console.print(
+                f"{self._title}  {share}  {numbers}  {row['wall_clock_s']:.0f} s", highlight=False, soft_wrap=True
+            )
 
     def _numbers(self) -> str:
         names = {

@@ -3,7 +3,6 @@
 import time
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -186,8 +185,7 @@ def task_spaces(config: TrainConfig) -> tuple[Any, Any]:
 def load_demonstrations(config: TrainConfig) -> Demonstrations:
     """What the configuration asks to imitate."""
     source = config.demos or config.env
-    env_id = config.env if Path(source).suffix == ".zip" else None
-    demonstrations = Demonstrations.load(source, n_episodes=config.n_demos, env_id=env_id)
+    demonstrations = Demonstrations.load(source, n_episodes=config.n_demos, env_id=config.env)
     if config.subsample > 1:
         demonstrations = demonstrations.subsample(config.subsample, seed=config.seed)
     return demonstrations

@@ -90,7 +90,7 @@ class TrainingPolicy(ActorCriticPolicy):
 
     @property
     def normaliser(self) -> RunningNormaliser:
-        return self.features_extractor.normaliser  # type: ignore[union-attr,return-value]
+        return self.features_extractor.normaliser  # type: ignore[return-value]
 
     def actor_parameters(self) -> list[nn.Parameter]:
         log_std = [self.log_std] if isinstance(self.action_space, spaces.Box) else []
@@ -125,8 +125,8 @@ def to_plain(policy: TrainingPolicy) -> ActorCriticPolicy:
     plain = plain_policy(
         policy.observation_space,
         policy.action_space,
-        hidden=hidden["pi"],  # type: ignore[call-overload,index]
-        value_hidden=hidden["vf"],  # type: ignore[call-overload,index]
+        hidden=hidden["pi"],  # type: ignore[call-overload]
+        value_hidden=hidden["vf"],  # type: ignore[call-overload]
         activation=policy.activation_fn,
     )
     own = {name: value.detach().cpu() for name, value in policy.state_dict().items()}

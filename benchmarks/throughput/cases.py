@@ -80,7 +80,7 @@ class EnvPoolSteps:
         return calls_per_s * (len(self._done) - self._n_resets / self._n_calls)
 
     def close(self) -> None:
-        self.env.close()
+        del self.env  # its own close fails on gymnasium 0.29
 
 
 def random_actions(space: Any, n_envs: int) -> np.ndarray:

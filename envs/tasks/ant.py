@@ -14,7 +14,7 @@ TORSO = 1  # body index of the torso
 
 
 class Ant(AbstractTask):
-    reads = ("xpos",)
+    reads: tuple[str, ...] = ("xpos",)
     gaussian_velocity = True
     reset_noise = 0.1
     root_dims = 2

@@ -5,7 +5,7 @@ Every formula repeats gymnasium's own operation order, because `tests/envs/test_
 """
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import mujoco
 import numpy as np
@@ -30,15 +30,15 @@ class AbstractTask(ABC):
     Subclasses state what they read, where the velocity comes from, and the three formulas.
     """
 
-    reads: ClassVar[tuple[str, ...]] = ()
+    reads: tuple[str, ...] = ()
     """Derived `MjData` fields that the formulas read, beside the state."""
-    contact_forces: ClassVar[bool] = False
+    contact_forces: bool = False
     """Whether `cfrc_ext` must be as `mj_rnePostConstraint` leaves it after the step."""
-    gaussian_velocity: ClassVar[bool] = False
+    gaussian_velocity: bool = False
     """Initial velocities are Gaussian (True) or uniform (False)."""
-    reset_noise: ClassVar[float]
+    reset_noise: float
     """Scale of the initial noise, in the units of qpos and qvel."""
-    root_dims: ClassVar[int]
+    root_dims: int
     """How many leading entries of qpos are the position over the ground."""
 
     def __init__(self, model: mujoco.MjModel, dt: float, version: int):

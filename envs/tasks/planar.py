@@ -2,7 +2,7 @@
 
 Observation: positions without x, then velocities (Hopper and Walker2d clip them to +-10).
 Reward: v_x + alive bonus - w |a|^2.
-Source: gymnasium `hopper_v4.py`, `walker2d_v4.py`, `half_cheetah_v4.py` and their v5; Erez et al. 2012; Wawrzynski 2009.
+Source: gymnasium `hopper_v4.py`, `walker2d_v4.py`, `half_cheetah_v4.py` and their v5.
 """
 
 import numpy as np

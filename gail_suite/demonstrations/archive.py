@@ -19,6 +19,16 @@ _MAGIC = {  # how files begin that people mistake for .npz
     b"\x93NUMPY": "one .npy array; save obs and acts together with numpy.savez(path, obs=..., acts=...)",
     b"\x89HDF": "HDF5; read it with h5py and save with numpy.savez(path, observations=..., actions=...)",
 }
+READING_ERRORS = (  # what zipfile, zlib and numpy raise for damaged content
+    zipfile.BadZipFile,
+    zlib.error,
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    RuntimeError,
+    NotImplementedError,
+)
 
 
 def check_zip_sizes(archive: zipfile.ZipFile, name: str | Path, max_bytes: int | None = None) -> None:
@@ -68,8 +78,8 @@ class NpzArchive:
                 return arrays[name]
         except InputError:
             raise
-        except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, KeyError, NotImplementedError, RuntimeError) as e:
-            raise InputError(f"{self.path} is damaged: {name} cannot be read ({e}); copy it again") from e
+        except READING_ERRORS as error:
+            raise InputError(f"{self.path} is damaged: {name} cannot be read ({error}); copy it again") from error
 
     def _check_header(self, name: str) -> None:
         """Before any memory is taken: plain numbers only, and no more of them than the file has bytes."""

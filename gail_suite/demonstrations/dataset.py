@@ -15,6 +15,14 @@ from gail_suite.reward.protocol import Transitions
 if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv
 
+ARRAY_TYPES = {
+    "obs": np.float32,
+    "acts": np.float32,
+    "next_obs": np.float32,
+    "terminated": np.bool_,
+    "rewards": np.float32,
+    "episode": np.int64,
+}
 DEFAULT_EPISODES = 25  # rolled out of an expert when nobody says how many
 
 
@@ -115,8 +123,7 @@ class Demonstrations:
 
     def arrays(self) -> dict[str, NDArray]:
         """The arrays by name, without the rewards where there are none."""
-        names = ("obs", "acts", "next_obs", "terminated", "rewards", "episode")
-        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        return {name: getattr(self, name) for name in ARRAY_TYPES if getattr(self, name) is not None}
 
     def transitions(self) -> Transitions:
         """What a reward model learns from."""

@@ -11,18 +11,10 @@ from numpy.typing import NDArray
 
 from gail_suite.demonstrations.archive import NpzArchive
 from gail_suite.demonstrations.atomic import atomic_path
-from gail_suite.demonstrations.dataset import Demonstrations, Provenance
+from gail_suite.demonstrations.dataset import ARRAY_TYPES, Demonstrations, Provenance
 from gail_suite.errors import InputError
 
 FORMAT = "gail_suite demonstrations 1"
-TYPES = {
-    "obs": np.float32,
-    "acts": np.float32,
-    "next_obs": np.float32,
-    "terminated": np.bool_,
-    "rewards": np.float32,
-    "episode": np.int64,
-}
 
 
 def check_target(path: Path) -> None:
@@ -51,7 +43,7 @@ def is_own_file(archive: NpzArchive) -> bool:
 def load(archive: NpzArchive) -> Demonstrations:
     """Read what `save` wrote, and check it against its checksum."""
     header = _read_header(archive)
-    arrays = {name: archive[name] for name in TYPES if name in archive}
+    arrays = {name: archive[name] for name in ARRAY_TYPES if name in archive}
     problem = _inconsistency(header, arrays)
     if problem is None:
         provenance = Provenance(**{name: header[name] for name in Provenance.__dataclass_fields__})
@@ -78,12 +70,12 @@ def _read_header(archive: NpzArchive) -> dict[str, Any]:
 
 def _inconsistency(header: dict[str, Any], arrays: dict[str, NDArray]) -> str | None:
     """What does not fit together, or None."""
-    missing = sorted(set(TYPES) - set(arrays) - {"rewards"})
+    missing = sorted(set(ARRAY_TYPES) - set(arrays) - {"rewards"})
     if missing:
         return f"{' and '.join(missing)} missing"
     for name, array in arrays.items():
         n_dims = 2 if name in ("obs", "acts", "next_obs") else 1
-        if array.dtype != TYPES[name] or array.ndim != n_dims or len(array) != len(arrays["obs"]):
+        if array.dtype != ARRAY_TYPES[name] or array.ndim != n_dims or len(array) != len(arrays["obs"]):
             return f"{name} has shape {array.shape} and type {array.dtype}"
     if arrays["obs"].shape != arrays["next_obs"].shape:
         return f"obs has shape {arrays['obs'].shape}, next_obs {arrays['next_obs'].shape}"

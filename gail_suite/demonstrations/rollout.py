@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from gail_suite.demonstrations.dataset import Demonstrations, Provenance
+from gail_suite.demonstrations.dataset import ARRAY_TYPES, Demonstrations, Provenance
 from gail_suite.demonstrations.spaces import check_spaces, encode_actions, max_steps
 from gail_suite.errors import InputError
 
@@ -19,14 +19,6 @@ if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv
 
 MAX_SLOTS = 32  # simulations stepped together
-TYPES = {
-    "obs": np.float32,
-    "acts": np.float32,
-    "next_obs": np.float32,
-    "terminated": np.bool_,
-    "rewards": np.float32,
-    "episode": np.int64,
-}
 
 
 class Policy(Protocol):
@@ -83,7 +75,7 @@ def _roll(
     """Step until every simulation has met its quota; arrays of the kept rows, ordered by episode and time."""
     first = np.concatenate([[0], np.cumsum(quota)[:-1]])  # the episode index of each simulation's first one
     finished, elapsed = np.zeros_like(quota), np.zeros_like(quota)  # episodes; env steps of the present one
-    columns: dict[str, list[NDArray]] = {name: [] for name in TYPES}
+    columns: dict[str, list[NDArray]] = {name: [] for name in ARRAY_TYPES}
     obs = np.array(venv.reset())
     limit = max_steps(title) or np.inf
     with _progress_bar(title, int(quota.sum())) as show:
@@ -97,7 +89,7 @@ def _roll(
                 terminated[i] = not infos[i].get("TimeLimit.truncated", False)
             step = (obs, encode_actions(actions, venv.action_space), next_obs, terminated, rewards, first + finished)
             for (name, column), values in zip(columns.items(), step, strict=True):
-                column.append(np.asarray(values)[keep].astype(TYPES[name]))
+                column.append(np.asarray(values)[keep].astype(ARRAY_TYPES[name]))
             finished += dones & keep
             elapsed = np.where(dones, 0, elapsed + 1)
             show(float(finished.sum() + (elapsed / limit)[finished < quota].sum()), int(keep.sum()))

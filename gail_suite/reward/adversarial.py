@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gail_suite.reward.protocol import Transitions
 from gail_suite.reward.shaping import RewardShape
 from gail_suite.reward.views import View
-from generative_core import CriticStep, MLPCritic
+from generative_core import CriticStep
 
 
 @dataclass
@@ -67,7 +67,7 @@ class AdversarialReward:
         guard: SaturationGuard | None = None,
         seed: int = 0,
     ):
-        self.critic: MLPCritic = step.critic  # type: ignore[assignment]  # any critic with update_normaliser
+        self.critic = step.critic
         shape.require(self.critic.score_kind, type(self.critic).__name__)
         self.step, self.view, self.shape = step, view, shape
         self.updates_per_round, self.batch_size, self.guard = updates_per_round, batch_size, guard

@@ -74,7 +74,8 @@ def test_get_attr_env_method_and_wrappers_answer_as_single_environments_do():
     ours.reset(), theirs.reset()
     assert ours.get_attr("frame_skip") == [5, 5, 5]
     assert ours.get_attr("spec")[0].id == "Ant-v4"
-    np.testing.assert_array_equal(ours.env_method("state_vector", indices=2)[0], theirs.envs[2].unwrapped.state_vector())
+    third = ours.env_method("state_vector", indices=2)[0]
+    np.testing.assert_array_equal(third, theirs.envs[2].unwrapped.state_vector())
     assert ours.env_is_wrapped(Monitor) == [True] * 3
     assert ours.env_is_wrapped(gymnasium.wrappers.ClipAction) == [False] * 3
     with pytest.raises(AttributeError, match="env_kwargs"):

@@ -13,7 +13,12 @@ def transitions(n: int, n_obs: int = 3, n_acts: int = 2, seed: int = 0, shift: f
 
 
 def demonstrations(
-    obs: np.ndarray, acts: np.ndarray, *, env_id: str | None = None, next_obs: np.ndarray | None = None, one_hot: bool = False
+    obs: np.ndarray,
+    acts: np.ndarray,
+    *,
+    env_id: str | None = None,
+    next_obs: np.ndarray | None = None,
+    one_hot: bool = False,
 ) -> Demonstrations:
     """One episode of these pairs."""
     obs, acts = np.asarray(obs, np.float32), np.asarray(acts, np.float32)

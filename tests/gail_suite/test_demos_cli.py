@@ -88,6 +88,9 @@ def test_bad_input_is_one_line_and_loses_nothing(capsys, tmp_path, policy):
     assert "ask for 1 or more" in refused(
         capsys, "collect", "--env", "CartPole-v1", "--policy", policy, "--n-episodes", 0, "--out", kept
     )
+    assert "cannot be read as an SB3 policy ([Errno 2]" in refused(
+        capsys, "collect", "--env", "CartPole-v1", "--policy", tmp_path / "none.zip", "--out", kept
+    )
     assert "ends in .npz" in refused(capsys, "convert", kept, "--out", tmp_path / "d.txt")
     assert "a part of this path is a file" in refused(capsys, "convert", kept, "--out", kept / "x" / "d.npz")
     assert "there is no file" in refused(capsys, "inspect", tmp_path / "missing.npz")

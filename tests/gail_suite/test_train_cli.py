@@ -17,11 +17,38 @@ from gail_suite.run_directory import RunDirectory
 from generative_core.training.checkpoint import load_checkpoint
 from tests.gail_suite.helpers import demonstrations
 
-FAST = (
-    "--env Hopper-v4 --n-demos 1 --n-envs 4 --threads 1 --no-controls --eval-episodes 2 --select-episodes 2 "
-    "--ppo.n-steps 32 --ppo.minibatch-size 64 --ppo.hidden 16 16 --critic.hidden 16 --critic.batch-size 32 "
-    "--critic.updates-per-round 2 --cloning.max-updates 50 --warm-up-rounds 1"
-).split()
+FAST = [
+    "--env",
+    "Hopper-v4",
+    "--n-demos",
+    "1",
+    "--n-envs",
+    "4",
+    "--threads",
+    "1",
+    "--no-controls",
+    "--eval-episodes",
+    "2",
+    "--select-episodes",
+    "2",
+    "--ppo.n-steps",
+    "32",
+    "--ppo.minibatch-size",
+    "64",
+    "--ppo.hidden",
+    "16",
+    "16",
+    "--critic.hidden",
+    "16",
+    "--critic.batch-size",
+    "32",
+    "--critic.updates-per-round",
+    "2",
+    "--cloning.max-updates",
+    "50",
+    "--warm-up-rounds",
+    "1",
+]
 
 
 @pytest.fixture
@@ -92,7 +119,9 @@ def test_killed_run_resumes_to_the_same_numbers(monkeypatch, capsys, tmp_path, d
 
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "gail_suite.train", *common, "--out", str(killed)], stderr=subprocess.DEVNULL, env=environment
+        [sys.executable, "-m", "gail_suite.train", *common, "--out", str(killed)],
+        stderr=subprocess.DEVNULL,
+        env=environment,
     )
     metrics = killed / "metrics.jsonl"
     deadline = time.monotonic() + 120
@@ -111,10 +140,11 @@ def test_killed_run_resumes_to_the_same_numbers(monkeypatch, capsys, tmp_path, d
     a, b = (json.loads((path / "evaluation.json").read_text()) for path in (unbroken, killed))
     assert a["policy"] == b["policy"]
     timing = {"wall_clock_s", "env_steps_per_s"}
-    rows = [
-        [{k: v for k, v in row.items() if k not in timing} for row in RunDirectory.open(p).metrics()] for p in (unbroken, killed)
-    ]
-    assert rows[0] == rows[1]
+    first_rows, second_rows = (
+        [{k: v for k, v in row.items() if k not in timing} for row in RunDirectory.open(path).metrics()]
+        for path in (unbroken, killed)
+    )
+    assert first_rows == second_rows
 
 
 @pytest.mark.slow
@@ -122,7 +152,10 @@ def test_interrupt_finishes_the_round_saves_and_says_how_to_go_on(tmp_path, demo
     out = tmp_path / "run"
     command = [sys.executable, "-m", "gail_suite.train", *FAST, "--demos", str(demos), "--out", str(out)]
     process = subprocess.Popen(
-        [*command, "--total-env-steps", "500000"], stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        [*command, "--total-env-steps", "500000"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     metrics = out / "metrics.jsonl"
     deadline = time.monotonic() + 120

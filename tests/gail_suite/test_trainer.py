@@ -1,4 +1,4 @@
-"""GAIL as a whole: an exact game, CartPole from twenty pairs, and a resume that nobody can tell from an unbroken run."""
+"""GAIL as a whole: an exact game, CartPole from twenty pairs, and a resume equal to an unbroken run."""
 
 from dataclasses import replace
 
@@ -62,7 +62,10 @@ def tabular_reward() -> AdversarialReward:
 
 
 EVERY_PAIR = Transitions(
-    np.eye(3)[np.repeat(np.arange(3), 2)], np.eye(2)[np.tile(np.arange(2), 3)], np.eye(3)[np.zeros(6, int)], np.zeros(6, bool)
+    np.eye(3)[np.repeat(np.arange(3), 2)],
+    np.eye(2)[np.tile(np.arange(2), 3)],
+    np.eye(3)[np.zeros(6, int)],
+    np.zeros(6, bool),
 )
 
 
