@@ -113,7 +113,7 @@ class TrainConfig:
     """What the critic compares."""
     seed: int = 0
     """Of everything: networks, environments, minibatches, demonstrations' subsampling."""
-    total_env_steps: int = 1_000_000
+    total_env_steps: int = 500_000
     """Policy steps summed over all parallel environments."""
     n_envs: int = 32
     """Environments stepped together."""
@@ -135,6 +135,8 @@ class TrainConfig:
     """Which checkpoint becomes policy.zip: best true return (an oracle), best learned reward, or the last."""
     controls: bool = True
     """Also train with a constant reward (D = 0.5) for as many steps, to show what the task gives for free."""
+    video: bool = True
+    """Render policy.mp4 at the end, where rendering works."""
     env_kwargs: str = "{}"
     """JSON of arguments for the environment; leaves the batched simulator."""
     device: str = "cpu"

@@ -25,7 +25,7 @@ def print_table(evaluation: dict[str, Any], path: Path | None = None) -> None:
     for name, label in ROWS.items():
         if name in evaluation:
             table.add_row(label, *_cells(evaluation[name]), style="bold" if name == "policy" else "")
-    console = Console()
+    console = Console(width=max(Console().width, 104))  # a cut number is worse than a line that the terminal wraps
     console.print(table)
     if path is not None:
         console.print(

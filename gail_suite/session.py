@@ -1,5 +1,8 @@
 """A whole run: demonstrations, training, the honest evaluation with its controls, and the files of the folder."""
 
+import shlex
+import subprocess
+import sys
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -13,6 +16,7 @@ from gail_suite.config import TrainConfig
 from gail_suite.demonstrations import Demonstrations
 from gail_suite.demonstrations.rollout import simulator_versions
 from gail_suite.evaluation import Episodes, RandomPolicy, Scale, evaluate_policy
+from gail_suite.figures import draw_curve
 from gail_suite.recorder import ProgressDisplay, RunRecorder, StopTraining, interruptible, restore
 from gail_suite.run_directory import RunDirectory, write_json
 from gail_suite.trainer import GAIL, make_constant_control
@@ -24,29 +28,39 @@ class Interrupted(Exception):
 
 
 class Session:
-    """Runs `config` in the folder `run`, from the start or from where it stopped."""
+    """Runs `config`, from the start or from where it stopped.
 
-    def __init__(self, config: TrainConfig, run: RunDirectory):
-        self.config, self.run = config, run
+    Constructing it makes no folder, so that bad input leaves nothing behind: raises UnknownEnvironmentError for the
+    task and InputError for the demonstrations.
+    """
+
+    run: RunDirectory
+
+    def __init__(self, config: TrainConfig):
+        self.config = config
         if config.threads:
             torch.set_num_threads(config.threads)
+        task_spaces(config)  # a task that does not exist is said before anything about its demonstrations
         self.demonstrations = load_demonstrations(config)
         self.gail = GAIL(config.env, self.demonstrations, config)
 
-    def execute(self) -> dict[str, Any]:
-        """Train, evaluate, write every file; returns what `evaluation.json` holds.
+    def execute(self, run: RunDirectory) -> dict[str, Any]:
+        """Train, evaluate, write every file into `run`; returns what `evaluation.json` holds.
 
         Raises:
             Interrupted: Ctrl-C or SIGTERM came; the round was finished and saved first.
         """
-        saved = restore(self.gail, self.run)
+        self.run = run
+        saved = restore(self.gail, run)
         self._train(saved)
         seconds = load_checkpoint(self.run.last)["recorder"]["wall_clock_s"]
         self._write_policy()
         control = self._train_control() if self.config.controls else None
         evaluation = self._evaluate(seconds, control)
         write_json(self.run.evaluation_file, evaluation)
-        self._draw(evaluation)
+        draw_curve(run.metrics(), evaluation, run.curve_file)
+        if self.config.video:
+            _film(run)
         return evaluation
 
     # -- training ------------------------------------------------------------------------------------------------------
@@ -123,6 +137,7 @@ class Session:
             "subsample": config.subsample,
             "reward": config.reward,
             "algo": "ppo",
+            "command": shlex.join(["python", "-m", "gail_suite.train", *sys.argv[1:]]),
             "warm_start": config.warm_start,
             "episodes": config.eval_episodes,
             "select": config.select,
@@ -147,11 +162,6 @@ class Session:
             save_checkpoint(self.run.cloned, {"policy": fresh.policy.state_dict()})
         return fresh.policy
 
-    def _draw(self, evaluation: dict[str, Any]) -> None:
-        from gail_suite.figures import draw_curve
-
-        draw_curve(self.run.metrics(), evaluation, self.run.curve_file)
-
 
 class _ControlDirectory(RunDirectory):
     """The control's own corner of a run's folder."""
@@ -173,6 +183,15 @@ def _learn(gail: GAIL, recorder: RunRecorder, run: RunDirectory) -> None:
         recorder.close()
     if recorder.interrupted:
         raise Interrupted(f"saved; go on with: python -m gail_suite.train --resume {run.path}")
+
+
+def _film(run: RunDirectory) -> None:
+    """policy.mp4, in a process of its own: a bad graphics driver must not take the result with it."""
+    command = [sys.executable, "-m", "gail_suite.record", str(run.path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        print(f"no video: {reason.removeprefix('error: ')}", file=sys.stderr)
 
 
 def task_spaces(config: TrainConfig) -> tuple[Any, Any]:

@@ -9,7 +9,7 @@ from gail_suite.config import TrainConfig
 from gail_suite.errors import InputError
 from gail_suite.presets import preset
 
-CHANGEABLE_ON_RESUME = {"resume", "total_env_steps", "controls", "eval_episodes", "threads", "device"}
+CHANGEABLE_ON_RESUME = {"resume", "total_env_steps", "controls", "eval_episodes", "threads", "video"}
 
 
 def parse(arguments: list[str]) -> TrainConfig:
@@ -45,14 +45,16 @@ def main() -> int:
     from gail_suite.run_directory import RunDirectory
     from gail_suite.session import Interrupted, Session
 
-    if config.resume is not None:
+    if config.resume is None:
+        config.check()
+    session = Session(config)
+    if config.resume is None:
+        run = RunDirectory.create(config)
+    else:
         run = RunDirectory.open(config.resume)
         run.lock()
-    else:
-        config.check()
-        run = RunDirectory.create(config)
     try:
-        evaluation = Session(config, run).execute()
+        evaluation = session.execute(run)
     except Interrupted as stopped:
         print(stopped, file=sys.stderr)
         return 130

@@ -14,8 +14,8 @@ from benchmarks.throughput.limit import Limit, steps_within, usable_cores
 from envs import make_venv
 
 LABELS = {
-    "limit": "limit: mj_step alone, a process a core",
-    "ours": "ours: envs.make_venv",
+    "limit": "limit: mj_step, a process a core",
+    "ours": "ours",
     "subproc": "SB3 SubprocVecEnv, a process an env",
     "dummy": "SB3 DummyVecEnv",
     "envpool": "EnvPool, a thread a core",

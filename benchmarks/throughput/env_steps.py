@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.throughput.cases import LABELS, contenders
+from benchmarks.throughput.limit import check_task
 from benchmarks.throughput.result import provenance, rate_rows
 from gail_suite.run_directory import write_json
 
@@ -32,7 +33,9 @@ class EnvStepsConfig:
 
 
 def run(config: EnvStepsConfig, arguments: list[str], console: Console) -> dict[str, Any]:
-    """Measure, print and write; returns what it wrote."""
+    """Measure, print and write; returns what it wrote.  Raises InputError for a task without a known limit."""
+    for env_id in config.env:
+        check_task(env_id)
     result: dict[str, Any] = {
         "benchmark": "throughput/envs",
         **provenance(arguments),

@@ -112,7 +112,7 @@ def stock_ppo(config: TrainConfig, venv: VecEnv) -> PPO:
         venv,
         learning_rate=config.ppo.policy_lr,
         n_steps=config.ppo.n_steps,
-        batch_size=config.ppo.minibatch_size,
+        batch_size=min(config.ppo.minibatch_size, config.ppo.n_steps * venv.num_envs),
         n_epochs=config.ppo.n_epochs,
         gamma=config.ppo.gamma,
         gae_lambda=config.ppo.gae_lambda,

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.tasks import TASKS
+from gail_suite.errors import InputError
 
 RECORDED_STEPS = 3000  # a process; then the replay begins anew
 
@@ -24,6 +25,13 @@ RECORDED_STEPS = 3000  # a process; then the replay begins anew
 def usable_cores() -> int:
     """Cores that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def check_task(env_id: str) -> None:
+    """Raise InputError unless the physics of this task is known and installed."""
+    known = [name for name in TASKS if name in gymnasium.registry]
+    if env_id not in known:
+        raise InputError(f"the limit of {env_id!r} is not known here; choose among {', '.join(known)}")
 
 
 class Episode(NamedTuple):
@@ -39,8 +47,7 @@ class Replay:
 
     def __init__(self, env_id: str, seed: int, n_recorded: int = RECORDED_STEPS):
         self.model, self.frame_skip, self.episodes = record(env_id, seed, n_recorded)
-        # a task that we do not know is taken at its least: physics only
-        self.contact_forces = env_id in TASKS and TASKS[env_id].contact_forces
+        self.contact_forces = TASKS[env_id].contact_forces
         self.data = mujoco.MjData(self.model)
         self._steps = self._forever()
 

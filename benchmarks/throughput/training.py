@@ -12,16 +12,16 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 
 from benchmarks.throughput.cases import sb3_venv
 from benchmarks.throughput.learners import Imitations, Ours, comparable
-from benchmarks.throughput.limit import Limit
+from benchmarks.throughput.limit import Limit, check_task
 from benchmarks.throughput.result import provenance, rate_rows, ratios
 from gail_suite.demonstrations import Demonstrations
 from gail_suite.run_directory import write_json
 
 LABELS = {
-    "limit": "limit: mj_step alone, a process a core",
-    "ours": "ours: gail_suite.GAIL",
-    "imitation_subproc": "imitation's GAIL, SubprocVecEnv",
-    "imitation_dummy": "imitation's GAIL, DummyVecEnv",
+    "limit": "limit: mj_step, a process a core",
+    "ours": "ours",
+    "imitation_subproc": "imitation, SubprocVecEnv",
+    "imitation_dummy": "imitation, DummyVecEnv",
 }
 PEERS: dict[str, type[SubprocVecEnv] | type[DummyVecEnv]] = {
     "imitation_subproc": SubprocVecEnv,
@@ -56,7 +56,8 @@ class TrainingConfig:
 
 
 def run(config: TrainingConfig, arguments: list[str], console: Console) -> dict[str, Any]:
-    """Measure, print and write; returns what it wrote."""
+    """Measure, print and write; returns what it wrote.  Raises InputError for a task without a limit or an expert."""
+    check_task(config.env)
     result: dict[str, Any] = {"benchmark": "throughput/gail", **provenance(arguments)}
     rates = measure(config, console)
     better = max(PEERS, key=lambda name: median(rates[name]))
@@ -108,7 +109,7 @@ def table(result: dict[str, Any]) -> Table:
     title = f"GAIL on {result['env']}, {result['n_envs']} environments on {result['cores']} cores"
     shown = Table(title=title, title_justify="left", header_style="bold")
     shown.add_column("")
-    for column in ("env steps/s", "of the limit", "of imitation's better"):
+    for column in ("env steps/s", "of the limit", "of imitation"):
         shown.add_column(column, justify="right")
     rows = result["results"]
     for name, row in rows.items():
