@@ -55,7 +55,7 @@ endef
 
 # $(call pip,folder,arguments): quiet; the log only where it fails
 define pip
-	@echo "installing $(strip $(2)) into $(strip $(1)) ..."
+	@echo "into $(1), which takes some minutes the first time: pip install $(2)"
 	@$(1)/bin/python -m pip install --disable-pip-version-check --no-input $(2) > $(1)/install.log 2>&1 || { \
 		cat $(1)/install.log >&2; \
 		exit 1; \

@@ -1,0 +1,121 @@
+"""python -m benchmarks.readme: write the README's tables from the JSON in benchmarks/results/."""
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.collect import FOLDER
+from gail_suite.cli import run_verb
+from gail_suite.errors import InputError
+from gail_suite.run_directory import write_text
+
+RESULTS = FOLDER.parent
+README = Path(__file__).parents[1] / "README.md"
+
+
+def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table; all columns but the first are numbers."""
+    names = list(header)
+    lines = [names, [":--", *["--:"] * (len(names) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def imitation(results: list[dict[str, Any]]) -> str:
+    """A row a task and amount of data, all seeds shown, the controls beside them."""
+    groups: dict[tuple, list[dict[str, Any]]] = {}
+    for found in results:
+        key = (found["env"], found["n_demos"], found["subsample"], found["warm_start"], found["env_steps"])
+        groups.setdefault(key, []).append(found)
+    rows = [
+        [
+            *_about(key, runs),
+            ", ".join(_number(run["policy"]["normalised_return"], 3) for run in sorted(runs, key=lambda r: r["seed"])),
+            f"{_mean(runs, 'policy', 'return_mean')} ({_mean(runs, 'policy', 'displacement_mean')} m)",
+            *(
+                f"{_mean(runs, name, 'return_mean')} ({_mean(runs, name, 'displacement_mean')} m)"
+                for name in ("last", "behavioural_cloning", "constant_reward", "expert")
+            ),
+            f"{np.mean([run['wall_clock_s'] for run in runs]) / 60:.1f}",
+        ]
+        for key, runs in sorted(groups.items(), key=_order)
+    ]
+    header = (
+        "task and data",
+        "normalised, each seed",
+        "selected",
+        "last",
+        "cloning",
+        "constant reward",
+        "expert",
+        "minutes",
+    )
+    return table(header, rows)
+
+
+def _order(item: tuple[tuple, Any]) -> tuple:
+    (env, n_demos, subsample, warm_start, _), _ = item
+    return (env, subsample, -n_demos, not warm_start)
+
+
+def _about(key: tuple, runs: list[dict[str, Any]]) -> list[str]:
+    env, n_demos, subsample, warm_start, env_steps = key
+    data = f"{n_demos} whole" if subsample == 1 else f"{n_demos} x every {subsample}th pair ({runs[0]['pairs']} pairs)"
+    start = "" if warm_start else ", no warm start"
+    return [f"{env}, {data}{start}, {env_steps / 1e6:.3g} M steps"]
+
+
+def _number(value: float | None, digits: int = 0) -> str:
+    return "-" if value is None else f"{value:,.{digits}f}"
+
+
+def _mean(runs: list[dict[str, Any]], row: str, field: str) -> str:
+    values = [run[row][field] for run in runs if row in run and run[row].get(field) is not None]
+    return _number(float(np.mean(values))) if values else "-"
+
+
+def env_steps(result: dict[str, Any]) -> str:
+    """Env steps/s of every contender, and its share of the limit."""
+    rows = []
+    for case in result["cases"]:
+        limit = case["env_steps_per_s"]["limit"]
+        cells = [f"{rate:,.0f} ({rate / limit:.2f})" for rate in case["env_steps_per_s"].values()]
+        rows.append([case["env"], *cells])
+    return table(["env steps/s (share of the limit)", *result["cases"][0]["env_steps_per_s"]], rows)
+
+
+def commands(results: list[dict[str, Any]]) -> str:
+    """The command of each result, as a list."""
+    return "\n".join(f"- `{command}`" for command in sorted({found["command"] for found in results}))
+
+
+def sections() -> dict[str, str]:
+    """Marker -> what belongs there; only for the results that exist."""
+    found = [json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))]
+    written = {}
+    if found:
+        written["imitation"] = imitation(found)
+        written["imitation commands"] = commands(found)
+    return written
+
+
+def fill(text: str, written: dict[str, str]) -> str:
+    """Replace what stands between `<!-- name -->` and `<!-- end -->`.  Raises InputError where a marker is missing."""
+    for name, content in written.items():
+        pattern = re.compile(rf"(<!-- {re.escape(name)} -->\n).*?(<!-- end -->)", re.DOTALL)
+        if not pattern.search(text):
+            raise InputError(f"the README has no section '<!-- {name} -->' ... '<!-- end -->'; put the two lines in")
+        text = pattern.sub(lambda match, content=content: f"{match[1]}{content}\n{match[2]}", text)  # type: ignore[misc]
+    return text
+
+
+def main() -> int:
+    write_text(README, fill(README.read_text(), sections()))
+    return 0
+
+
+if __name__ == "__main__":
+    run_verb(main)
