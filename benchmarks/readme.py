@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.collect import FOLDER
+from benchmarks.throughput import training as learners
+from benchmarks.throughput.cases import LABELS
 from gail_suite.cli import run_verb
 from gail_suite.errors import InputError
 from gail_suite.run_directory import write_text
@@ -77,14 +79,33 @@ def _mean(runs: list[dict[str, Any]], row: str, field: str) -> str:
     return _number(float(np.mean(values))) if values else "-"
 
 
-def env_steps(result: dict[str, Any]) -> str:
+def throughput_envs(result: dict[str, Any]) -> str:
     """Env steps/s of every contender, and its share of the limit."""
-    rows = []
-    for case in result["cases"]:
-        limit = case["env_steps_per_s"]["limit"]
-        cells = [f"{rate:,.0f} ({rate / limit:.2f})" for rate in case["env_steps_per_s"].values()]
-        rows.append([case["env"], *cells])
-    return table(["env steps/s (share of the limit)", *result["cases"][0]["env_steps_per_s"]], rows)
+    names = list(LABELS)
+    rows = [
+        [env, *(_rate(found.get(name), with_share=name != "limit") for name in names)]
+        for env, found in result["results"].items()
+    ]
+    head = f"env steps/s (of the limit), {result['n_envs']} environments, {result['cores']} cores"
+    return table([head, *(LABELS[name] for name in names)], rows)
+
+
+def throughput_gail(result: dict[str, Any]) -> str:
+    """Env steps/s while training, ours and `imitation`'s."""
+    rows = [
+        [learners.LABELS[name], f"{row['env_steps_per_s']:,.0f}", f"{row['ratio_to_limit']:.2f}"]
+        for name, row in result["results"].items()
+    ]
+    head = f"GAIL on {result['env']}, {result['n_envs']} environments, {result['cores']} cores"
+    ratio = f"Ours is {result['ours_to_imitation']:.1f} times `imitation`'s better one."
+    return f"{table([head, 'env steps/s', 'of the limit'], rows)}\n\n{ratio}"
+
+
+def _rate(row: dict[str, Any] | None, *, with_share: bool) -> str:
+    if row is None:
+        return "-"
+    share = f" ({row['ratio_to_limit']:.2f})" if with_share else ""
+    return f"{row['env_steps_per_s']:,.0f}{share}"
 
 
 def commands(results: list[dict[str, Any]]) -> str:
@@ -99,6 +120,10 @@ def sections() -> dict[str, str]:
     if found:
         written["imitation"] = imitation(found)
         written["imitation commands"] = commands(found)
+    for name, render in {"envs": throughput_envs, "gail": throughput_gail}.items():
+        path = RESULTS / f"throughput-{name}.json"
+        if path.exists():
+            written[f"throughput {name}"] = render(json.loads(path.read_text()))
     return written
 
 

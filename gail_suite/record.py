@@ -86,13 +86,13 @@ def main() -> int:
     from gail_suite.run_directory import RunDirectory
 
     run = RunDirectory.open(folder)
-    _settle_gl()
+    settle_gl()
     path = record(run, arguments)
     print(path)
     return 0
 
 
-def _settle_gl() -> None:
+def settle_gl() -> None:
     """Set MUJOCO_GL to the first way that gives a context, found out in processes of their own: a bad driver may crash.
 
     Raises InputError where none does.

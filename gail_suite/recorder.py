@@ -92,6 +92,9 @@ class RunRecorder(BaseCallback):
         if episodes:
             metrics["rollout/return"] = float(np.mean([e["r"] for e in episodes]))
             metrics["rollout/episode_length"] = float(np.mean([e["l"] for e in episodes]))
+        diverged = getattr(gail.venv.venv, "n_diverged", 0)
+        if diverged:
+            metrics["rollout/diverged_episodes"] = diverged
         metrics |= gail.metrics
         metrics |= {f"ppo/{name}": value for name, value in gail.ppo.metrics.items()}
         return metrics

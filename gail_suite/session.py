@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from rich.console import Console
+from rich.status import Status
 
 from envs import make_venv, reference_returns
 from gail_suite.config import TrainConfig
@@ -56,7 +58,8 @@ class Session:
         seconds = load_checkpoint(self.run.last)["recorder"]["wall_clock_s"]
         self._write_policy()
         control = self._train_control() if self.config.controls else None
-        evaluation = self._evaluate(seconds, control)
+        with _status(f"{self.config.env}: {self.config.eval_episodes} episodes of each policy"):
+            evaluation = self._evaluate(seconds, control)
         write_json(self.run.evaluation_file, evaluation)
         draw_curve(run.metrics(), evaluation, run.curve_file)
         if self.config.video:
@@ -69,7 +72,8 @@ class Session:
         gail, config = self.gail, self.config
         started_at = time.monotonic()
         if saved is None and config.warm_start:
-            gail.warm_start()
+            with _status(f"{config.env}: cloning {len(self.demonstrations):,} pairs"):
+                gail.warm_start()
             save_checkpoint(self.run.cloned, {"policy": gail.policy.state_dict()})
         if saved is not None and gail.env_steps >= config.total_env_steps:
             return
@@ -142,6 +146,7 @@ class Session:
             "episodes": config.eval_episodes,
             "select": config.select,
             "policy_env_steps": best["env_steps"],
+            "diverged_episodes": getattr(gail.venv.venv, "n_diverged", 0),
             "threads": torch.get_num_threads(),
             "versions": {**simulator_versions(), "torch": torch.__version__},
             **rows,
@@ -183,6 +188,11 @@ def _learn(gail: GAIL, recorder: RunRecorder, run: RunDirectory) -> None:
         recorder.close()
     if recorder.interrupted:
         raise Interrupted(f"saved; go on with: python -m gail_suite.train --resume {run.path}")
+
+
+def _status(text: str) -> Status:
+    """A spinner on stderr; nothing where that is no terminal."""
+    return Console(stderr=True).status(text)
 
 
 def _film(run: RunDirectory) -> None:

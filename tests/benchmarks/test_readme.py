@@ -1,0 +1,63 @@
+"""The README's tables come from JSON and from nothing else."""
+
+import json
+
+import pytest
+
+from benchmarks import readme
+from benchmarks.collect import name, result
+from gail_suite.errors import InputError
+from gail_suite.run_directory import RunDirectory
+
+
+def found(seed: int, normalised: float, minutes: float = 2.0) -> dict:
+    row = {"return_mean": 1000.0 * normalised, "displacement_mean": 10.0, "normalised_return": normalised}
+    return {
+        "env": "Ant-v4",
+        "seed": seed,
+        "n_demos": 4,
+        "pairs": 166,
+        "subsample": 20,
+        "warm_start": True,
+        "env_steps": 1_000_000,
+        "wall_clock_s": 60 * minutes,
+        "command": f"python -m gail_suite.train --seed {seed}",
+        **dict.fromkeys(("policy", "last", "behavioural_cloning", "expert"), row),
+    }
+
+
+def test_row_shows_every_seed_in_order_and_the_mean():
+    text = readme.imitation([found(1, 0.5), found(0, 0.25, minutes=4.0)])
+    (row,) = text.splitlines()[2:]
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[0] == "Ant-v4, 4 x every 20th pair (166 pairs), 1 M steps"
+    assert cells[1] == "0.250, 0.500"
+    assert cells[2] == "375 (10 m)"
+    assert cells[5] == "- (- m)"  # no control was run
+    assert cells[-1] == "3.0"
+
+
+def test_other_amounts_of_data_are_other_rows():
+    other = found(0, 0.5) | {"n_demos": 1}
+    assert len(readme.imitation([found(0, 0.5), other]).splitlines()) == 4
+
+
+def test_only_marked_sections_are_written():
+    text = "before\n<!-- imitation -->\nold\n<!-- end -->\nafter\n"
+    filled = readme.fill(text, {"imitation": "new \\1 table"})
+    assert filled == "before\n<!-- imitation -->\nnew \\1 table\n<!-- end -->\nafter\n"
+    with pytest.raises(InputError, match="no section"):
+        readme.fill(text, {"other": "x"})
+
+
+def test_collected_result_carries_commit_and_curve(tmp_path):
+    run = RunDirectory(tmp_path)
+    with pytest.raises(InputError, match="--resume"):
+        result(run, "abc")
+    run.evaluation_file.write_text(json.dumps(found(3, 0.5)))
+    run.append_metrics({"env_steps": 10, "wall_clock_s": 1.0, "eval/return_mean": 5.0})
+    run.append_metrics({"env_steps": 20, "wall_clock_s": 2.0})
+    kept = result(run, "abc")
+    assert kept["commit"] == "abc"
+    assert kept["curve"] == [{"env_steps": 10, "wall_clock_s": 1.0, "return_mean": 5.0}]
+    assert name(kept) == "Ant-v4-4x-every20-warm-1000000-s3"
