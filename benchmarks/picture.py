@@ -54,7 +54,8 @@ def draw(run: Any, arguments: Arguments) -> None:
     gail = GAIL(config.env, load_demonstrations(config), config, reward_model=make_constant_control(config))
     figure = Figure(figsize=(12, 4.2), layout="constrained")
     FigureCanvasAgg(figure)
-    left, right = figure.subfigures(1, 2, width_ratios=(2, 1.1))
+    parts: Any = figure.subfigures(1, 2, width_ratios=(2, 1.1))
+    left, right = parts
     rows = left.subplots(2, len(FRAMES_AT))
     for axes_row, path, label in zip(rows, (run.cloned, run.best), ("cloned", "GAIL"), strict=True):
         gail.policy.load_state_dict(load_checkpoint(path)["policy"])

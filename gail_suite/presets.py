@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from gail_suite.config import PPOConfig, TrainConfig
+from gail_suite.config import CriticConfig, PPOConfig, TrainConfig
 
 # A quiet policy moves many KL targets in one long step, so the first steps after a warm start are short; the statistics
 # of its inputs stay those it was cloned with.
@@ -21,6 +21,7 @@ PRESETS: dict[str, TrainConfig] = {
     "Humanoid": TrainConfig(
         warm_start_std=0.074,
         warm_up_rounds=15,
+        critic=CriticConfig(lr=1e-4, updates_per_round=2, gradient_penalty=10.0),
         ppo=replace(_WARM, policy_lr=3e-6, target_kl=0.005, kl_stop=1.5, n_steps=128),
     ),
     "Hopper": TrainConfig(ppo=_WARM),
