@@ -121,8 +121,9 @@ class TrainConfig:
     """Processor threads for the simulators and for the networks; 0 is one a core."""
     warm_start: bool = True
     """Begin with behavioural cloning."""
-    warm_start_std: float = 0.2
-    """Exploration noise after the warm start, in fractions of the action range; much more drowns what was cloned."""
+    warm_start_std: float | None = None
+    """Exploration noise after the warm start, in fractions of the action range; by default the clone's held-out error,
+    which is the demonstrator's own noise where data are plenty, and 0.2 at most: more drowns what was cloned."""
     warm_up_rounds: int = 10
     """Rounds in which only critic and values learn, before the policy may move."""
     eval_every: int = 50_000

@@ -80,11 +80,12 @@ class GAIL:
         return self.ppo.num_timesteps
 
     def warm_start(self) -> CloningResult:
-        """Clone the demonstrations and quieten the exploration noise to `config.warm_start_std`."""
+        """Clone the demonstrations and quieten the exploration noise: see `TrainConfig.warm_start_std`."""
         config = self.config
         result = BehaviouralCloning(self.policy, self.demonstrations, config.cloning, config.seed).fit()
         if hasattr(self.policy, "log_std"):
-            self.policy.set_action_std(np.full(self.policy.action_space.shape, config.warm_start_std))  # type: ignore[arg-type]
+            std = config.warm_start_std or float(np.clip(result.residual_std, 0.02, 0.2))
+            self.policy.set_action_std(np.full(self.policy.action_space.shape, std))  # type: ignore[arg-type]
         self.warm_started = True
         return result
 
