@@ -11,6 +11,7 @@ import numpy as np
 from benchmarks.collect import FOLDER
 from benchmarks.throughput import training as learners
 from benchmarks.throughput.cases import LABELS
+from envs import reference_returns
 from gail_suite.cli import run_verb
 from gail_suite.errors import InputError
 from gail_suite.run_directory import write_text
@@ -37,6 +38,7 @@ def imitation(results: list[dict[str, Any]]) -> str:
             *_about(key, runs),
             ", ".join(_number(run["policy"]["normalised_return"], 3) for run in sorted(runs, key=lambda r: r["seed"])),
             f"{_mean(runs, 'policy', 'return_mean')} ({_mean(runs, 'policy', 'displacement_mean')} m)",
+            _of_demonstrator(runs),
             *(
                 f"{_mean(runs, name, 'return_mean')} ({_mean(runs, name, 'displacement_mean')} m)"
                 for name in ("last", "behavioural_cloning", "constant_reward", "expert")
@@ -49,6 +51,7 @@ def imitation(results: list[dict[str, Any]]) -> str:
         "task and data",
         "normalised, each seed",
         "selected",
+        "/ demonstrator",
         "last",
         "cloning",
         "constant reward",
@@ -56,6 +59,14 @@ def imitation(results: list[dict[str, Any]]) -> str:
         "minutes",
     )
     return table(header, rows)
+
+
+def _of_demonstrator(runs: list[dict[str, Any]]) -> str:
+    """The selected policy's return over the demonstrator's mean, which plays with its noise; Ho & Ermon's yardstick."""
+    known = (reference_returns(runs[0]["env"]) or {}).get("demonstrator")
+    if known is None:
+        return "-"
+    return f"{np.mean([run['policy']['return_mean'] for run in runs]) / known['return_mean']:.2f}"
 
 
 def _order(item: tuple[tuple, Any]) -> tuple:

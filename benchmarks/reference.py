@@ -46,24 +46,22 @@ class ReferenceConfig:
 
 
 def measure(config: ReferenceConfig, command: str) -> dict[str, dict[str, Any]]:
-    """{"random": {...}, "expert": {...}}, the second where there is a bundled expert.
-
-    Raises:
-        InputError: a user's own expert hides the bundled one.
-    """
+    """{"random": {...}}, and for a bundled expert "expert" (deterministic) and "demonstrator" (stochastic)."""
     from envs import make_venv
 
     venv = make_venv(config.env, 1, None)
     venv.close()
-    policies: dict[str, Policy] = {"random": RandomPolicy(venv.action_space, SEED)}
+    random = RandomPolicy(venv.action_space, SEED)
+    cases: dict[str, tuple[Policy, bool]] = {"random": (random, False)}
     expert = available_experts().get(config.env)
-    if expert is not None and expert.parent != BUNDLED:
-        raise InputError(f"{expert} hides the bundled expert of {config.env}; move it away to measure the bundled one")
-    if expert is not None:
-        policies["expert"] = load_expert(config.env)
+    if expert is not None and expert.parent == BUNDLED:
+        cases |= {"expert": (load_expert(config.env), True), "demonstrator": (load_expert(config.env), False)}
     measured = {}
-    for name, policy in policies.items():
-        episodes = evaluate_policy(policy, config.env, config.episodes, seed=SEED, threads=config.threads)
+    for name, (policy, deterministic) in cases.items():
+        torch.manual_seed(SEED)
+        episodes = evaluate_policy(
+            policy, config.env, config.episodes, seed=SEED, deterministic=deterministic, threads=config.threads
+        )
         measured[name] = summary(episodes) | {"command": command}
     return measured
 

@@ -28,7 +28,8 @@ class ExpertConfig:
     eval_every: int = 250_000
     """Steps between two looks at the deterministic policy, which keep the best one."""
     out: Path | None = None
-    """Folder for <env>.safetensors and its card; by default where `gail_suite.train` looks for experts."""
+    """Folder for <env>.safetensors, its card and <env>.zip (for --demos); by default where `gail_suite.train` looks for
+    experts of tasks that have no bundled one."""
     ppo: PPOConfig = field(default_factory=PPOConfig)
     """The learner."""
 
@@ -93,7 +94,8 @@ def train_expert(config: ExpertConfig) -> Path:
                         "episodes": len(episodes.returns),
                     },
                 }
-                save_expert(folder, config.env, to_plain(ppo.policy), card)
+                path = save_expert(folder, config.env, to_plain(ppo.policy), card)
+                ppo.to_sb3().save(path.with_suffix(".zip"))
             found = {"eval/return_mean": mean}
             if episodes.displacements is not None:
                 found["eval/displacement"] = float(episodes.displacements.mean())

@@ -33,7 +33,7 @@ def test_row_shows_every_seed_in_order_and_the_mean():
     assert cells[0] == "Ant-v4, 4 x every 20th pair (166 pairs), 1 M steps"
     assert cells[1] == "0.250, 0.500"
     assert cells[2] == "375 (10 m)"
-    assert cells[5] == "- (- m)"  # no control was run
+    assert cells[6] == "- (- m)"  # no control was run
     assert cells[-1] == "3.0"
 
 

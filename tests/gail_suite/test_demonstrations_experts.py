@@ -179,7 +179,7 @@ def test_the_humanoid_expert_ignores_inputs_that_never_change():
     assert not first[:, torch.from_numpy(constant)].any()
 
 
-def test_an_expert_of_ones_own_is_kept_and_preferred():
+def test_an_expert_of_ones_own_is_kept_and_does_not_hide_a_bundled_one():
     policy = plain_policy(*task("CartPole-v1"), hidden=[6, 5], activation=nn.Tanh)
     path = save_expert(user_folder(), "CartPole-v1", policy, {"command": "mine"})
     assert available_experts()["CartPole-v1"] == path
@@ -189,7 +189,7 @@ def test_an_expert_of_ones_own_is_kept_and_preferred():
     np.testing.assert_array_equal(again.predict(obs, deterministic=True)[0], policy.predict(obs, deterministic=True)[0])
     assert not again.predict_values(torch.from_numpy(obs)).any()
     save_expert(user_folder(), "Ant-v4", plain_policy(*task("Ant-v4"), hidden=[3], activation=nn.ReLU))
-    assert expert_card("Ant-v4")["hidden"] == [3]
+    assert expert_card("Ant-v4")["hidden"] == [256, 128, 64]
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(
         InputError, match=r"CartPole-v1.safetensors cannot be read .*gail_suite.expert --env CartPole-v1"

@@ -1,6 +1,6 @@
 """Experts: policies that demonstrations are rolled out of, as `<env id>.safetensors` beside a card `<env id>.json`.
 
-The ones in this folder come with the package.  Those that a user trains are kept in `user_folder()` and are preferred.
+The ones in this folder come with the package.  Those that a user trains for further tasks are kept in `user_folder()`.
 """
 
 import json
@@ -26,9 +26,9 @@ def user_folder() -> Path:
 
 
 def available_experts() -> dict[str, Path]:
-    """Environment id -> its tensor file, a user's own before the bundled one."""
+    """Environment id -> its tensor file; a bundled one, whose returns are measured, before a user's own."""
     found = {}
-    for folder in (BUNDLED, user_folder()):
+    for folder in (user_folder(), BUNDLED):
         for path in sorted(folder.glob("*.safetensors")):
             if path.with_suffix(".json").is_file():
                 found[path.stem.replace("%2F", "/")] = path
