@@ -24,9 +24,9 @@ class Arguments:
     seed: int = 1_000_003
     """Of the environment."""
     width: int = 480
-    """Pixels."""
-    height: int = 360
-    """Pixels."""
+    """Pixels; a multiple of 16, as video codecs want."""
+    height: int = 368
+    """Pixels; a multiple of 16, as video codecs want."""
     out: Path | None = None
     """Where to write; by default policy.mp4 in the run's folder."""
 
@@ -41,9 +41,9 @@ def choose_gl() -> list[str]:
 def record(run: Any, arguments: Arguments) -> Path:
     """Write the video, atomically; needs MUJOCO_GL to be settled before anything imports mujoco's renderer."""
     import gymnasium
+    import imageio.v2 as imageio
     import numpy as np
 
-    from gail_suite.demonstrations.atomic import atomic_path
     from gail_suite.evaluate import load_policy
 
     config = run.config()
@@ -59,22 +59,22 @@ def record(run: Any, arguments: Arguments) -> Path:
     obs, _ = env.reset(seed=arguments.seed)
     fps = int(env.metadata.get("render_fps", 30))
     every = max(round(fps / 40), 1)  # a simulator's 125 frames a second are more than an eye wants
-    with atomic_path(path) as temporary, _video(temporary, fps // every) as video:
-        for step in range(arguments.steps):
-            if step % every == 0:
-                video.append_data(np.asarray(env.render()))
-            action, _ = policy.predict(obs[None], deterministic=True)
-            obs, _, terminated, truncated, _ = env.step(action[0])
-            if terminated or truncated:
-                break
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")  # the writer goes by the suffix
+    try:
+        writer: Any = imageio.get_writer(temporary, fps=fps // every)  # its stubs know no `append_data`
+        with writer as video:
+            for step in range(arguments.steps):
+                if step % every == 0:
+                    video.append_data(np.asarray(env.render()))
+                action, _ = policy.predict(obs[None], deterministic=True)
+                obs, _, terminated, truncated, _ = env.step(action[0])
+                if terminated or truncated:
+                    break
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
     env.close()
     return path
-
-
-def _video(path: Path, fps: int) -> Any:
-    import imageio
-
-    return imageio.get_writer(path, format="FFMPEG", fps=fps)
 
 
 def main() -> int:
