@@ -13,6 +13,7 @@ EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells count it
 _REMEDIES = {
     errno.ENOSPC: "free some space, or write to another disk",
     errno.EDQUOT: "free some of your quota, or write to another disk",
+    errno.EFBIG: "lift the limit on file sizes (ulimit -f), or write to another file system",
     errno.EACCES: "choose a place that you may read and write",
     errno.EPERM: "choose a place that you may read and write",
     errno.EROFS: "choose a place on a disk that can be written",

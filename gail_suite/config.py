@@ -1,6 +1,7 @@
 """The one description of a run: every field is a flag of the command line with its text as help."""
 
 import json
+import math
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
@@ -103,6 +104,8 @@ class TrainConfig:
     """gymnasium id of the task; `module:Env-v0` imports the module first."""
     demos: str | None = None
     """An .npz, an `imitation` folder, a Minari id or an SB3 .zip; by default the task's own expert demonstrates."""
+    demos_seed: int = 0
+    """Of the episodes that an expert demonstrates; files ignore it."""
     n_demos: int = 25
     """Episodes to imitate."""
     subsample: int = 1
@@ -111,8 +114,10 @@ class TrainConfig:
     """Shape of the reward made from the critic."""
     view: Literal["state-action", "state", "state-next-state"] = "state-action"
     """What the critic compares."""
+    algo: Literal["ppo"] = "ppo"
+    """The reinforcement learner."""
     seed: int = 0
-    """Of everything: networks, environments, minibatches, demonstrations' subsampling."""
+    """Of networks, environments, minibatches and the demonstrations' subsampling."""
     total_env_steps: int = 500_000
     """Policy steps summed over all parallel environments."""
     n_envs: int = 32
@@ -133,7 +138,7 @@ class TrainConfig:
     eval_episodes: int = 50
     """Episodes of the final evaluation, with seeds of their own."""
     select: Literal["return", "reward", "last"] = "return"
-    """Which checkpoint becomes policy.zip: best true return (an oracle), best learned reward, or the last."""
+    """Which checkpoint becomes policy.zip: best true return (an oracle), best learned reward a step, or the last."""
     controls: bool = True
     """Also train with a constant reward (D = 0.5) for as many steps, to show what the task gives for free."""
     video: bool = True
@@ -154,19 +159,8 @@ class TrainConfig:
     """The warm start."""
 
     def check(self) -> None:
-        """Raise InputError on numbers that cannot work, before anything is made."""
-        at_least_one = (
-            "n_demos",
-            "subsample",
-            "total_env_steps",
-            "n_envs",
-            "eval_episodes",
-            "select_episodes",
-            "eval_every",
-        )
-        for name in at_least_one:
-            if getattr(self, name) < 1:
-                raise InputError(f"--{name.replace('_', '-')} must be 1 or more, got {getattr(self, name)}")
+        """Raise InputError, naming the flag, on a number that cannot work."""
+        check_bounds(self)
         self.parsed_env_kwargs()
 
     def parsed_env_kwargs(self) -> dict[str, Any]:
@@ -180,6 +174,52 @@ class TrainConfig:
         if not isinstance(values, dict):
             raise InputError("--env-kwargs must be a JSON object, like '{\"healthy_reward\": 0.5}'")
         return values
+
+
+AT_LEAST_ONE = {
+    "n_demos",
+    "subsample",
+    "total_env_steps",
+    "n_envs",
+    "eval_every",
+    "select_episodes",
+    "eval_episodes",
+    "n_steps",
+    "minibatch_size",
+    "n_epochs",
+    "updates_per_round",
+    "batch_size",
+    "max_updates",
+    "min_updates_per_check",
+    "patience",
+}
+POSITIVE = {"policy_lr", "max_policy_lr", "value_lr", "lr", "target_kl", "kl_stop", "clip_range", "max_grad_norm"}
+UP_TO_ONE = {"gamma", "gae_lambda", "value_statistics_rate", "accuracy_cap", "initial_std", "warm_start_std"}
+
+
+def check_bounds(config: Any, prefix: str = "--") -> None:
+    """Walk the numbers of a configuration and those inside it; raises InputError on the first one out of bounds."""
+    for f in fields(config):
+        name, value = f.name, getattr(config, f.name)
+        flag = prefix + name.replace("_", "-")
+        if is_dataclass(value):
+            check_bounds(value, f"{flag}.")
+        elif isinstance(value, tuple) and any(isinstance(width, int) and width < 1 for width in value):
+            raise InputError(f"{flag} must be widths of 1 or more, got {value}")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            low, high = 0.0, math.inf
+            if name in AT_LEAST_ONE:
+                low = 1
+            if name in UP_TO_ONE:
+                high = 1.0
+            if name == "dropout":
+                high = 0.99
+            above = value > 0 if name in POSITIVE or name.endswith("_std") else value >= low
+            if not (above and value <= high):  # NaN is neither
+                bound = "above 0" if name in POSITIVE or name.endswith("_std") else f"{low:g} or more"
+                raise InputError(
+                    f"{flag} must be {bound}{'' if high == math.inf else f', {high:g} at most'}, got {value}"
+                )
 
 
 def config_to_dict(config: TrainConfig) -> dict[str, Any]:

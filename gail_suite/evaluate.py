@@ -28,8 +28,11 @@ def main() -> int:
     folder, arguments = tyro.cli(
         tuple[tyro.conf.Positional[Path], tyro.conf.OmitArgPrefixes[Arguments]], prog="python -m gail_suite.evaluate"
     )
-    if arguments.episodes < 1:
-        raise InputError(f"--episodes must be 1 or more, got {arguments.episodes}")
+    for name, least in {"episodes": 1, "threads": 0, "seed": 0}.items():
+        if getattr(arguments, name) < least:
+            raise InputError(f"--{name} must be {least} or more, got {getattr(arguments, name)}")
+    import torch
+
     from gail_suite.evaluation import Scale, evaluate_policy
     from gail_suite.report import print_table
     from gail_suite.run_directory import RunDirectory, read_json
@@ -37,6 +40,7 @@ def main() -> int:
     run = RunDirectory.open(folder)
     config = run.config()
     evaluation: dict[str, Any] = read_json(run.evaluation_file) if run.evaluation_file.exists() else {}
+    torch.manual_seed(arguments.seed)  # of stochastic actions
     episodes = evaluate_policy(
         load_policy(run),
         config.env,
@@ -46,8 +50,8 @@ def main() -> int:
         env_kwargs=config.parsed_env_kwargs(),
         threads=arguments.threads,
     )
-    ends = {name: evaluation.get(name, {}).get("return_mean") for name in ("random", "expert")}
-    row = episodes.summary(Scale.of(config.env, **ends))
+    ends = evaluation.get("scale") or {"random": None, "expert": None}
+    row = episodes.summary(Scale(ends["random"], ends["expert"]))
     print_table({**evaluation, "env": config.env, "seed": config.seed, "episodes": arguments.episodes, "policy": row})
     return 0
 

@@ -38,9 +38,12 @@ class Scale:
     expert: float | None
 
     @classmethod
-    def of(cls, env_id: str, *, random: float | None = None, expert: float | None = None) -> "Scale":
-        """The fixed figures of `envs/reference.json`; what the caller measured stands in where there are none."""
-        known = reference_returns(env_id) or {}
+    def of(cls, env_id: str | None, *, random: float | None = None, expert: float | None = None) -> "Scale":
+        """The fixed figures of `envs/reference.json`; what the caller measured stands in where there are none.
+
+        Give None for a task whose reward was changed, or demonstrations of somebody else's: no figure is known then.
+        """
+        known = (reference_returns(env_id) if env_id else None) or {}
         return cls(
             known["random"]["return_mean"] if "random" in known else random,
             known["expert"]["return_mean"] if "expert" in known else expert,

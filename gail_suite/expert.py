@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gail_suite.cli import run_verb
-from gail_suite.config import PPOConfig
-from gail_suite.errors import InputError
+from gail_suite.config import PPOConfig, check_bounds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +31,11 @@ class ExpertConfig:
     experts of tasks that have no bundled one."""
     ppo: PPOConfig = field(default_factory=PPOConfig)
     """The learner."""
+
+
+def available_in(folder: Path, env_id: str) -> Path:
+    """The tensor file that `save_expert` wrote for this task."""
+    return folder / f"{env_id.replace('/', '%2F')}.safetensors"
 
 
 def train_expert(config: ExpertConfig) -> Path:
@@ -103,15 +107,14 @@ def train_expert(config: ExpertConfig) -> Path:
 
     with ProgressDisplay(f"expert {config.env}", config.total_env_steps) as show:
         ppo.learn(config.total_env_steps, callback=KeepBest(show), log_interval=None)  # type: ignore[arg-type]
-    return folder / f"{config.env}.safetensors"
+    return available_in(folder, config.env)
 
 
 def main() -> int:
     import tyro
 
     config = tyro.cli(ExpertConfig, prog="python -m gail_suite.expert")
-    if config.total_env_steps < 1 or config.n_envs < 1:
-        raise InputError("--total-env-steps and --n-envs must be 1 or more")
+    check_bounds(config)
     print(train_expert(config))
     return 0
 

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from gail_suite.config import PPOConfig
 from gail_suite.training_policy import TrainingPolicy, to_plain
 
-STEP_SIZE_RANGE = (1e-6, 1e-2)
+MIN_STEP_SIZE = 1e-6
 
 
 class AdaptivePPO(sb3.PPO):
@@ -67,7 +67,10 @@ class AdaptivePPO(sb3.PPO):
         config, policy = self.config, self.policy
         policy.set_training_mode(True)
         obs, actions, old_log_prob, advantages, returns = self._rollout()
-        policy.value_net.track(returns, rate=config.value_statistics_rate if self._n_updates else 1.0)
+        if self._n_updates:
+            policy.value_net.track(returns, rate=config.value_statistics_rate)
+        else:
+            policy.value_net.start(returns)
         value_std = policy.value_net.std.clone()
         advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
         with torch.no_grad():
@@ -134,8 +137,10 @@ class AdaptivePPO(sb3.PPO):
         distribution: Any = sb3_distribution.distribution
         kl = self._kl(old, distribution)
         if isinstance(self.action_space, spaces.Box):
-            half_width = torch.as_tensor(self.action_space.high, device=obs.device)
-            excess = F.relu(distribution.mean.abs() / half_width - 1.1)
+            low, high = (
+                torch.as_tensor(end, device=obs.device) for end in (self.action_space.low, self.action_space.high)
+            )
+            excess = F.relu((distribution.mean - (high + low) / 2).abs() / ((high - low) / 2) - 1.1)
             loss = loss + self.config.bound_penalty * (excess**2).sum(dim=1).mean()
         if self.config.entropy_coefficient:
             loss = loss - self.config.entropy_coefficient * distribution.entropy().mean()
@@ -161,11 +166,10 @@ class AdaptivePPO(sb3.PPO):
 
     def _adapt(self, kl: float) -> None:
         """Divide or multiply the step size by 1.5 when the KL leaves half to twice its target."""
-        low, high = STEP_SIZE_RANGE
         if kl > 2.0 * self.config.target_kl:
-            self.step_size = max(self.step_size / 1.5, low)
+            self.step_size = max(self.step_size / 1.5, MIN_STEP_SIZE)
         elif kl < 0.5 * self.config.target_kl:
-            self.step_size = min(self.step_size * 1.5, min(high, self.config.max_policy_lr))
+            self.step_size = min(self.step_size * 1.5, self.config.max_policy_lr)
 
     def to_sb3(self) -> sb3.PPO:
         """A stock SB3 PPO with a plain policy that computes the same; its file loads without this package."""

@@ -44,6 +44,7 @@ def record(run: Any, arguments: Arguments) -> Path:
     import imageio.v2 as imageio
     import numpy as np
 
+    from gail_suite.demonstrations.atomic import atomic_path
     from gail_suite.evaluate import load_policy
 
     config = run.config()
@@ -59,8 +60,7 @@ def record(run: Any, arguments: Arguments) -> Path:
     obs, _ = env.reset(seed=arguments.seed)
     fps = int(env.metadata.get("render_fps", 30))
     every = max(round(fps / 40), 1)  # a simulator's 125 frames a second are more than an eye wants
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")  # the writer goes by the suffix
-    try:
+    with atomic_path(path) as temporary:
         writer: Any = imageio.get_writer(temporary, fps=fps // every)  # its stubs know no `append_data`
         with writer as video:
             for step in range(arguments.steps):
@@ -70,9 +70,6 @@ def record(run: Any, arguments: Arguments) -> Path:
                 obs, _, terminated, truncated, _ = env.step(action[0])
                 if terminated or truncated:
                     break
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
     env.close()
     return path
 

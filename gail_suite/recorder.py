@@ -1,6 +1,7 @@
 """What happens between two rounds of a run: look, log, keep the best, save, and stop when asked to."""
 
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,10 +12,11 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from stable_baselines3.common.callbacks import BaseCallback
-from torch.utils.tensorboard import SummaryWriter
 
+from gail_suite.errors import InputError
 from gail_suite.evaluation import Episodes, evaluate_policy
 from gail_suite.run_directory import RunDirectory
+from gail_suite.scalars import Scalars
 from gail_suite.trainer import GAIL
 from generative_core.training.checkpoint import load_checkpoint, save_checkpoint
 
@@ -40,7 +42,8 @@ class RunRecorder(BaseCallback):
         self._next_look = 0
         self.best_score = -np.inf
         self.interrupted = False
-        self._tensorboard = SummaryWriter(str(run.tensorboard), purge_step=gail.env_steps or None)
+        # steps after the checkpoint that a resume goes on from were logged by the interrupted session
+        self._tensorboard = Scalars(run.tensorboard, first_step=gail.env_steps + 1 if gail.env_steps else 0)
 
     @property
     def wall_clock_s(self) -> float:
@@ -112,7 +115,7 @@ class RunRecorder(BaseCallback):
             threads=config.threads,
         )
         score = self._score(episodes)
-        if score > self.best_score or config.select == "last":
+        if score > self.best_score or config.select == "last" or not self.run.best.exists():
             self.best_score = score
             save_checkpoint(
                 self.run.best, {"policy": gail.policy.state_dict(), "env_steps": gail.env_steps, "score": score}
@@ -129,20 +132,18 @@ class RunRecorder(BaseCallback):
     def _score(self, episodes: Episodes) -> float:
         """What `config.select` ranks checkpoints by."""
         if self.gail.config.select == "reward":
-            return self.gail.metrics.get("reward/mean", 0.0) * float(episodes.lengths.mean())
+            return self.gail.metrics.get("reward/mean", -np.inf)  # before the first round there is none
         return float(episodes.returns.mean())
 
     def _log(self, row: dict[str, Any]) -> None:
         self.run.append_metrics(row)
-        for name, value in row.items():
-            if name not in ("env_steps", "round"):
-                self._tensorboard.add_scalar(name if "/" in name else f"time/{name}", value, row["env_steps"])
+        points = {name if "/" in name else f"time/{name}": value for name, value in row.items()}
+        self._tensorboard.add(points, row["env_steps"])
         self.show.update(row)
 
     def save(self) -> None:
         """The whole state, between two rounds."""
         save_checkpoint(self.run.last, {"gail": self.gail.state_dict(), "recorder": self.state_dict()})
-        self._tensorboard.flush()
 
     def close(self) -> None:
         self._tensorboard.close()
@@ -157,9 +158,20 @@ def restore(gail: GAIL, run: RunDirectory) -> dict[str, Any] | None:
     if not run.last.exists():
         return None
     state = load_checkpoint(run.last)
-    gail.load_state_dict(state["gail"])
+    try:
+        gail.load_state_dict(state["gail"])
+        recorder = dict(state["recorder"])
+    except InputError:  # it says already what is wrong
+        raise
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{run.last} is not a checkpoint of this run ({reason}); start a new run") from error
+    if not run.best.exists():
+        raise InputError(f"{run.best} is missing; put it back, or start a new run")
+    if state["gail"]["venv"] is None and gail.env_steps:
+        print("note: these environments cannot be restored, so their episodes begin anew", file=sys.stderr)
     run.cut_metrics(gail.env_steps)
-    return state["recorder"]
+    return recorder
 
 
 @contextmanager

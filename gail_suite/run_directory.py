@@ -1,7 +1,12 @@
 """A run's folder: what lies where, written so that a kill at any moment loses nothing that was saved."""
 
 import json
+import shlex
+import shutil
+import subprocess
+import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +31,7 @@ class RunDirectory:
         self.last = path / "checkpoints" / "last" / "state.safetensors"
         self.best = path / "checkpoints" / "best" / "policy.safetensors"
         self.cloned = path / "checkpoints" / "behavioural_cloning" / "policy.safetensors"
-        self.control = path / "checkpoints" / "constant_reward" / "state.safetensors"
+        self.origin_file = path / "origin.json"
         self.policy_file = path / "policy.zip"
         self.evaluation_file = path / "evaluation.json"
         self.curve_file = path / "curve.png"
@@ -43,7 +48,8 @@ class RunDirectory:
             raise InputError(f"{run.path} already holds a run; go on with --resume {run.path}, or choose another --out")
         run.path.mkdir(parents=True, exist_ok=True)
         run.lock()
-        write_json(run.config_file, config_to_dict(config))
+        write_json(run.origin_file, origin())
+        run.save_config(config)
         return run
 
     @classmethod
@@ -54,6 +60,16 @@ class RunDirectory:
             raise InputError(
                 f"{path} is not the folder of a run (no config.json); give a folder made by gail_suite.train"
             )
+        return run
+
+    def save_config(self, config: TrainConfig) -> None:
+        """What a later `--resume` goes by."""
+        write_json(self.config_file, config_to_dict(replace(config, resume=None)))
+
+    def control(self) -> "RunDirectory":
+        """The corner of the constant-reward control."""
+        run = RunDirectory(self.path / "constant_reward")
+        run.path.mkdir(parents=True, exist_ok=True)
         return run
 
     def config(self) -> TrainConfig:
@@ -90,6 +106,25 @@ class RunDirectory:
         """Drop what was logged after the checkpoint that a resume goes on from."""
         kept = [row for row in self.metrics() if row["env_steps"] <= env_steps]
         write_text(self.metrics_file, "".join(json.dumps(row) + "\n" for row in kept))
+
+
+def origin() -> dict[str, Any]:
+    """Where a run comes from: its command, and the commit of this package where it is a git checkout."""
+    asked = (
+        subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--exclude=*"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+        )
+        if shutil.which("git")
+        else None
+    )
+    return {
+        "command": shlex.join(["python", "-m", "gail_suite.train", *sys.argv[1:]]),
+        "commit": asked.stdout.strip() or None if asked else None,
+        "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,6 +1,5 @@
 """A whole run: demonstrations, training, the honest evaluation with its controls, and the files of the folder."""
 
-import shlex
 import subprocess
 import sys
 import time
@@ -16,11 +15,14 @@ from rich.status import Status
 from envs import make_venv, reference_returns
 from gail_suite.config import TrainConfig
 from gail_suite.demonstrations import Demonstrations
+from gail_suite.demonstrations.atomic import atomic_path
 from gail_suite.demonstrations.rollout import simulator_versions
+from gail_suite.errors import InputError
 from gail_suite.evaluation import Episodes, RandomPolicy, Scale, evaluate_policy
 from gail_suite.figures import draw_curve
+from gail_suite.policies import read_sb3_zip
 from gail_suite.recorder import ProgressDisplay, RunRecorder, StopTraining, interruptible, restore
-from gail_suite.run_directory import RunDirectory, write_json
+from gail_suite.run_directory import RunDirectory, read_json, write_json
 from gail_suite.trainer import GAIL, make_constant_control
 from generative_core.training.checkpoint import load_checkpoint, save_checkpoint
 
@@ -44,6 +46,10 @@ class Session:
             torch.set_num_threads(config.threads)
         task_spaces(config)  # a task that does not exist is said before anything about its demonstrations
         self.demonstrations = load_demonstrations(config)
+        if config.warm_start and self.demonstrations.act_size == 0:
+            raise InputError(
+                "demonstrations without actions cannot be cloned: pass --no-warm-start --view state-next-state"
+            )
         self.gail = GAIL(config.env, self.demonstrations, config)
 
     def execute(self, run: RunDirectory) -> dict[str, Any]:
@@ -53,6 +59,7 @@ class Session:
             Interrupted: Ctrl-C or SIGTERM came; the round was finished and saved first.
         """
         self.run = run
+        run.save_config(self.config)
         saved = restore(self.gail, run)
         self._train(saved)
         seconds = load_checkpoint(self.run.last)["recorder"]["wall_clock_s"]
@@ -89,21 +96,23 @@ class Session:
         """policy.zip: a stock SB3 PPO of the selected checkpoint."""
         policy = self.gail.policy
         last = {name: value.clone() for name, value in policy.state_dict().items()}
-        policy.load_state_dict(load_checkpoint(self.run.best)["policy"])
-        # SB3 wants a path that ends in .zip
-        temporary = self.run.policy_file.with_name(".policy.tmp.zip")
-        self.gail.to_sb3().save(temporary)
-        temporary.replace(self.run.policy_file)
+        best = load_checkpoint(self.run.best)
+        policy.load_state_dict(best["policy"])
+        stock = self.gail.to_sb3()
+        stock.num_timesteps = best["env_steps"]
+        stock.checkpoint = {"select": self.config.select, "env_steps": best["env_steps"]}  # which one this is
+        with atomic_path(self.run.policy_file) as temporary:
+            stock.save(temporary)
         policy.load_state_dict(last)
 
     def _train_control(self) -> GAIL:
         """The same run with a constant reward, as far and from the same start: what the task gives for free."""
-        config = replace(self.config, eval_every=self.config.total_env_steps, select="last", select_episodes=1)
+        config = replace(self.config, total_env_steps=self.gail.env_steps, select="last", select_episodes=1)
         control = GAIL(config.env, self.demonstrations, config, reward_model=make_constant_control(config))
         if config.warm_start:
             control.policy.load_state_dict(load_checkpoint(self.run.cloned)["policy"])
             control.warm_started = True
-        run = _ControlDirectory(self.run)
+        run = self.run.control()
         saved = restore(control, run)
         if control.env_steps < config.total_env_steps:
             with ProgressDisplay("constant reward", config.total_env_steps, control.env_steps) as show:
@@ -119,18 +128,18 @@ class Session:
         config, gail = self.config, self.gail
         random = self._episodes(RandomPolicy(gail.venv.action_space, config.seed))
         demonstrated = self.demonstrations.returns
-        scale = Scale.of(
-            config.env, random=float(random.returns.mean()), expert=demonstrated.mean if demonstrated else None
-        )
+        known = None if config.demos or config.parsed_env_kwargs() else config.env
+        scale = Scale.of(known, random=float(random.returns.mean()), expert=demonstrated.mean if demonstrated else None)
         best = load_checkpoint(self.run.best)
         rows: dict[str, Any] = {"random": random.summary(scale)}
-        rows["behavioural_cloning"] = self._episodes(self._cloned_policy()).summary(scale)
+        if self.demonstrations.act_size:
+            rows["behavioural_cloning"] = self._episodes(self._cloned_policy()).summary(scale)
         if control is not None:
             rows["constant_reward"] = self._episodes(control.policy).summary(scale)
         rows["last"] = self._episodes(gail.policy).summary(scale)
-        gail.policy.load_state_dict(best["policy"])
-        rows["policy"] = self._episodes(gail.policy).summary(scale)
-        rows["expert"] = expert_row(config.env, self.demonstrations, scale)
+        spaces = gail.venv.observation_space, gail.venv.action_space
+        rows["policy"] = self._episodes(read_sb3_zip(self.run.policy_file, *spaces)).summary(scale)
+        rows["expert"] = expert_row(known, self.demonstrations, scale)
         return {
             "env": config.env,
             "seed": config.seed,
@@ -140,8 +149,10 @@ class Session:
             "pairs": len(self.demonstrations),
             "subsample": config.subsample,
             "reward": config.reward,
-            "algo": "ppo",
-            "command": shlex.join(["python", "-m", "gail_suite.train", *sys.argv[1:]]),
+            "algo": config.algo,
+            **(read_json(self.run.origin_file) if self.run.origin_file.exists() else {}),
+            "scale": {"random": scale.random, "expert": scale.expert},
+            "demonstrations_return_mean": demonstrated.mean if demonstrated else None,
             "warm_start": config.warm_start,
             "episodes": config.eval_episodes,
             "select": config.select,
@@ -166,15 +177,6 @@ class Session:
             fresh.warm_start()
             save_checkpoint(self.run.cloned, {"policy": fresh.policy.state_dict()})
         return fresh.policy
-
-
-class _ControlDirectory(RunDirectory):
-    """The control's own corner of a run's folder."""
-
-    def __init__(self, run: RunDirectory):
-        super().__init__(run.path / "checkpoints" / "constant_reward")
-        self.last = run.control
-        self.path.mkdir(parents=True, exist_ok=True)
 
 
 def _learn(gail: GAIL, recorder: RunRecorder, run: RunDirectory) -> None:
@@ -214,15 +216,15 @@ def task_spaces(config: TrainConfig) -> tuple[Any, Any]:
 def load_demonstrations(config: TrainConfig) -> Demonstrations:
     """What the configuration asks to imitate."""
     source = config.demos or config.env
-    demonstrations = Demonstrations.load(source, n_episodes=config.n_demos, env_id=config.env)
+    demonstrations = Demonstrations.load(source, n_episodes=config.n_demos, env_id=config.env, seed=config.demos_seed)
     if config.subsample > 1:
         demonstrations = demonstrations.subsample(config.subsample, seed=config.seed)
     return demonstrations
 
 
-def expert_row(env_id: str, demonstrations: Demonstrations, scale: Scale) -> dict[str, Any]:
-    """The measured deterministic expert of the task, or else what was demonstrated."""
-    known = reference_returns(env_id) or {}
+def expert_row(env_id: str | None, demonstrations: Demonstrations, scale: Scale) -> dict[str, Any]:
+    """The measured deterministic expert of the task, or else (`env_id` None) what was demonstrated."""
+    known = (reference_returns(env_id) if env_id else None) or {}
     if "expert" in known:
         row = {name: value for name, value in known["expert"].items() if name != "command"}
         return {**row, "normalised_return": scale.normalise(row["return_mean"])}

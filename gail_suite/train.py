@@ -45,8 +45,7 @@ def main() -> int:
     from gail_suite.run_directory import RunDirectory
     from gail_suite.session import Interrupted, Session
 
-    if config.resume is None:
-        config.check()
+    config.check()
     session = Session(config)
     if config.resume is None:
         run = RunDirectory.create(config)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+from stable_baselines3.common.utils import get_device
 from stable_baselines3.common.vec_env import VecEnv
 
 import envs
@@ -57,15 +58,17 @@ class GAIL:
         self.config = config or preset(env_id or "")
         if env_id is not None and self.config.env != env_id:
             self.config = replace(self.config, env=env_id)
+        self.config.check()
+        self.device = resolve_device(self.config.device)
         venv = make_training_venv(self.config) if isinstance(env, str) else env
         check_spaces(venv.observation_space, venv.action_space, env_id or type(venv).__name__)
         demonstrations.validate(venv, env_id)
         self.demonstrations = demonstrations
         # the networks below draw their first weights from torch's global generator
         torch.manual_seed(self.config.seed)
-        self.reward_model = reward_model or make_reward_model(self.config, venv, demonstrations)
+        self.reward_model = reward_model or make_reward_model(self.config, venv, demonstrations, self.device)
         self.venv = RewardVecEnv(venv, self.reward_model)
-        self.ppo = AdaptivePPO(self.venv, self.config.ppo, seed=self.config.seed, device=self.config.device)
+        self.ppo = AdaptivePPO(self.venv, self.config.ppo, seed=self.config.seed, device=self.device)
         self.n_rounds = 0
         self.warm_started = False
         self.metrics: dict[str, float] = {}
@@ -84,7 +87,9 @@ class GAIL:
         config = self.config
         result = BehaviouralCloning(self.policy, self.demonstrations, config.cloning, config.seed).fit()
         if hasattr(self.policy, "log_std"):
-            std = config.warm_start_std or float(np.clip(result.residual_std, 0.02, 0.2))
+            std = config.warm_start_std
+            if std is None:
+                std = float(np.clip(result.residual_std, 0.02, 0.2))
             self.policy.set_action_std(np.full(self.policy.action_space.shape, std))  # type: ignore[arg-type]
         self.warm_started = True
         return result
@@ -125,12 +130,23 @@ class GAIL:
             "last_episode_starts": self.ppo._last_episode_starts,
             "episode_info": [dict(info) for info in self.ppo.ep_info_buffer or []],
             "venv": inner.get_state() if isinstance(inner, envs.BatchedMujocoVecEnv) else None,
+            "demonstrations": self.demonstrations.checksum,
             "torch_rng": torch.get_rng_state(),
+            "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
             "numpy_rng": list(np.random.get_state()),  # noqa: NPY002  # SB3 draws from the global generator
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on exactly; environments that we do not step ourselves restart their episodes."""
+        """Go on exactly; environments that we do not step ourselves restart their episodes.
+
+        Raises:
+            InputError: the state is of other demonstrations, or of other networks.
+        """
+        if state["demonstrations"] != self.demonstrations.checksum:
+            raise InputError(
+                f"the demonstrations ({self.demonstrations.provenance.source}) are not those that this run began with; "
+                "put the old ones back, or start a new run"
+            )
         ppo, inner = self.ppo, self.venv.venv
         self.policy.load_state(state["policy"])
         self.reward_model.load_state_dict(state["reward_model"])
@@ -138,10 +154,12 @@ class GAIL:
         ppo.num_timesteps, ppo._n_updates = state["env_steps"], state["n_updates"]
         self.n_rounds, self.warm_started = state["n_rounds"], state["warm_started"]
         ppo._last_obs, ppo._last_episode_starts = state["last_obs"], state["last_episode_starts"]
-        ppo._setup_learn(0, reset_num_timesteps=False)
-        assert ppo.ep_info_buffer is not None
-        ppo.ep_info_buffer.extend(state["episode_info"])
-        if state["venv"] is not None and isinstance(inner, envs.BatchedMujocoVecEnv):
+        if ppo._last_obs is not None:  # else the first `learn` resets the environments, with their first seeds
+            ppo._setup_learn(0, reset_num_timesteps=False)
+            assert ppo.ep_info_buffer is not None
+            ppo.ep_info_buffer.clear()
+            ppo.ep_info_buffer.extend(state["episode_info"])
+        if state["venv"] is not None and state["last_obs"] is not None and isinstance(inner, envs.BatchedMujocoVecEnv):
             inner.set_state(state["venv"])
         elif state["last_obs"] is not None:
             ppo._last_obs = np.asarray(inner.reset())
@@ -149,6 +167,8 @@ class GAIL:
         if ppo._last_obs is not None:
             self.venv.go_on_from(np.asarray(ppo._last_obs))
         torch.set_rng_state(state["torch_rng"])
+        if state["cuda_rng"] and torch.cuda.is_available():
+            torch.cuda.set_rng_state_all(state["cuda_rng"])
         np.random.set_state(tuple(state["numpy_rng"]))  # noqa: NPY002
 
     def save(self, path: str | Path) -> None:
@@ -191,12 +211,26 @@ class RewardUpdate(BaseCallback):
         gail.metrics |= {"reward/mean": float(rewards.mean()), "reward/std": float(rewards.std())}
 
 
+def resolve_device(name: str) -> str:
+    """`auto`, `cpu` or `cuda` -> what PyTorch has here.  Raises InputError for a device that is not there."""
+    try:
+        device = get_device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(
+            f"--device {name} is not usable here ({str(error).splitlines()[0]}); use --device cpu"
+        ) from error
+    return str(device)
+
+
 def make_training_venv(config: TrainConfig) -> VecEnv:
     """The environments of a run, seeded."""
     return envs.make_venv(config.env, config.n_envs, config.seed, config.parsed_env_kwargs(), config.threads)
 
 
-def make_reward_model(config: TrainConfig, venv: VecEnv, demonstrations: Demonstrations) -> AdversarialReward:
+def make_reward_model(
+    config: TrainConfig, venv: VecEnv, demonstrations: Demonstrations, device: str
+) -> AdversarialReward:
     """The critic that `config` describes."""
     if config.view == "state-action" and demonstrations.act_size == 0:
         raise InputError("these demonstrations have no actions; pass --view state-next-state, or --view state")
@@ -206,7 +240,7 @@ def make_reward_model(config: TrainConfig, venv: VecEnv, demonstrations: Demonst
         hidden=config.critic.hidden,
         spectral_norm=config.critic.spectral_norm,
         dropout=config.critic.dropout,
-    ).to(config.device)
+    ).to(device)
     step = CriticStep(
         critic,
         lr=config.critic.lr,

@@ -46,15 +46,14 @@ class ScaledValue(nn.Module):
         return self.mean + self.std * self.linear(features)
 
     @torch.no_grad()
-    def track(self, returns: torch.Tensor, rate: float) -> None:
-        """Move the statistics towards those of `returns` (B,) by `rate` in (0, 1); V is unchanged.
+    def start(self, returns: torch.Tensor) -> None:
+        """Take over the statistics of the first `returns` (B,); V jumps to their scale."""
+        self.mean.copy_(returns.mean())
+        self.std.copy_(returns.std().clamp(min=1e-2))
 
-        A rate of 1 starts afresh: the statistics are taken over and V jumps to their scale.
-        """
-        if rate == 1.0:
-            self.mean.copy_(returns.mean())
-            self.std.copy_(returns.std().clamp(min=1e-2))
-            return
+    @torch.no_grad()
+    def track(self, returns: torch.Tensor, rate: float) -> None:
+        """Move the statistics towards those of `returns` (B,) by `rate` in (0, 1]; V is unchanged."""
         old_mean, old_std = self.mean.clone(), self.std.clone()
         new_mean = old_mean + rate * (returns.mean() - old_mean)
         second = old_std**2 + old_mean**2

@@ -12,7 +12,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     An `OSError` names `path`, the file that the user knows.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")  # some writers go by the suffix
     try:
         yield temporary
         with open(temporary, "rb+") as file:

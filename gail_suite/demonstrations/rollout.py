@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from gail_suite.demonstrations.dataset import ARRAY_TYPES, Demonstrations, Provenance
 from gail_suite.demonstrations.spaces import check_spaces, encode_actions, max_steps
 from gail_suite.errors import InputError
+from gail_suite.venv import true_successors
 
 if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv
@@ -82,11 +83,7 @@ def _roll(
         while (keep := finished < quota).any():
             actions, _ = policy.predict(obs, deterministic=deterministic)
             new_obs, rewards, dones, infos = venv.step(actions)
-            next_obs = np.array(new_obs)
-            terminated = np.array(dones, bool)
-            for i in np.flatnonzero(dones):  # the successor is not the observation that the auto-reset put there
-                next_obs[i] = infos[i]["terminal_observation"]
-                terminated[i] = not infos[i].get("TimeLimit.truncated", False)
+            next_obs, terminated = true_successors(np.asarray(new_obs), dones, infos)
             step = (obs, encode_actions(actions, venv.action_space), next_obs, terminated, rewards, first + finished)
             for (name, column), values in zip(columns.items(), step, strict=True):
                 column.append(np.asarray(values)[keep].astype(ARRAY_TYPES[name]))

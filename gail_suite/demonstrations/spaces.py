@@ -14,9 +14,13 @@ def check_spaces(observation_space: spaces.Space, action_space: spaces.Space, na
     if not isinstance(obs, spaces.Box) or len(obs.shape) != 1:
         raise InputError(f"needs Box observations of one dimension; {name} has {describe(obs)} observations")
     if isinstance(act, spaces.Discrete):
+        if act.start != 0:
+            raise InputError(f"needs Discrete actions that count from 0; {name} starts at {act.start}")
         return obs.shape[0], int(act.n)
     if not isinstance(act, spaces.Box) or len(act.shape) != 1:
         raise InputError(f"needs Box actions of one dimension or Discrete actions; {name} has {describe(act)} actions")
+    if not act.is_bounded():
+        raise InputError(f"needs Box actions with finite bounds; those of {name} have none")
     return obs.shape[0], act.shape[0]
 
 

@@ -18,7 +18,7 @@ RANGE_TOLERANCE = 1e-5  # of the action range: float32 rounding
 def validate(demos: Demonstrations, venv: "VecEnv", env_id: str | None = None) -> None:
     """See `Demonstrations.validate`; `env_id` is asked of `venv` where it is not given."""
     ours, name = demos.provenance, env_id or _env_id(venv) or "the environment"
-    if ours.env_id is not None and name != "the environment" and ours.env_id != name:
+    if ours.env_id is not None and name != "the environment" and _plain(ours.env_id) != _plain(name):
         raise InputError(
             f"the demonstrations ({ours.source}) were recorded in {ours.env_id}, not in {name}: tasks and versions of "
             f"a task are not interchangeable; use --env {ours.env_id} or demonstrations of {name}"
@@ -36,6 +36,11 @@ def validate(demos: Demonstrations, venv: "VecEnv", env_id: str | None = None) -
             raise InputError(f"the {array_name} of the demonstrations ({ours.source}) have NaN or infinite values")
     if demos.act_size:
         _validate_actions(demos, venv.action_space, act_size, name)
+
+
+def _plain(env_id: str) -> str:
+    """Without the module that is imported for it."""
+    return env_id.rpartition(":")[2]
 
 
 def _validate_actions(demos: Demonstrations, action_space: spaces.Space, act_size: int, name: str) -> None:

@@ -8,7 +8,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from envs import make_venv
 from envs.tasks import TASKS
 
-N_ENVS, N_STEPS = 2, 2100
+N_ENVS = 2
 INSTALLED = [env_id for env_id in TASKS if env_id in gymnasium.registry]
 
 
@@ -19,10 +19,12 @@ def test_batched_task_equals_gymnasium_bit_for_bit(env_id):
     theirs.seed(7)
     np.testing.assert_array_equal(ours.reset(), theirs.reset())
     rng = np.random.default_rng(0)
-    n_resets = n_terminated = 0
-    for step in range(N_STEPS):
+    n_resets, n_terminated = np.zeros(N_ENVS, int), 0
+    step = 0
+    while step < 2100 or n_resets.min() < 5:
         # calm stretches let episodes reach the time limit, wild ones make bodies fall
         scale = 0.1 if step < 1100 else 1.0
+        step += 1
         high = ours.action_space.high
         actions = (scale * rng.uniform(-high, high, (N_ENVS, *high.shape))).astype(np.float32)
         obs, rewards, dones, infos = ours.step(actions)
@@ -31,13 +33,12 @@ def test_batched_task_equals_gymnasium_bit_for_bit(env_id):
         np.testing.assert_array_equal(rewards, their_rewards)  # both float32
         np.testing.assert_array_equal(dones, their_dones)
         for i in np.flatnonzero(dones):
-            n_resets += 1
+            n_resets[i] += 1
             n_terminated += not infos[i]["TimeLimit.truncated"]
             assert infos[i]["TimeLimit.truncated"] == their_infos[i]["TimeLimit.truncated"]
             np.testing.assert_array_equal(infos[i]["terminal_observation"], their_infos[i]["terminal_observation"])
     assert rewards.dtype == their_rewards.dtype == np.float32
     assert obs.dtype == their_obs.dtype == np.float64
-    assert n_resets >= (4 if env_id.startswith("HalfCheetah") else 5)
     assert n_terminated > 0 or env_id.startswith("HalfCheetah")
 
 

@@ -34,6 +34,7 @@ def test_measured_reference_beats_what_the_caller_measured():
     known = envs.reference_returns("Ant-v4")
     scale = Scale.of("Ant-v4", random=1.0, expert=2.0)
     assert scale.expert == known["expert"]["return_mean"]
+    assert Scale.of(None, random=1.0, expert=2.0) == Scale(1.0, 2.0)
     assert Scale.of("CartPole-v1", random=20.0, expert=500.0) == Scale(20.0, 500.0)
 
 

@@ -1,8 +1,8 @@
 """The verbs as a user meets them: one run with all its files, a kill in mid-run, and bad input."""
 
-import errno
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -182,6 +182,11 @@ def test_interrupt_finishes_the_round_saves_and_says_how_to_go_on(tmp_path, demo
         (["--demos", "/no/such/file.npz"], "/no/such/file.npz"),
         (["--env", "Walker2d-v4"], "Hopper-v4"),
         (["--resume", "/no/such/run"], "/no/such/run"),
+        (["--threads", "-1"], "--threads"),
+        (["--ppo.n-steps", "0"], "--ppo.n-steps"),
+        (["--critic.dropout", "2"], "--critic.dropout"),
+        (["--ppo.policy-lr", "nan"], "--ppo.policy-lr"),
+        (["--device", "no-such-device"], "--device"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(monkeypatch, capsys, tmp_path, demos, extra, says):
@@ -196,9 +201,12 @@ def test_demonstrations_with_nan_are_refused(monkeypatch, capsys, tmp_path):
     path = tmp_path / "nan.npz"
     obs = np.zeros((10, 11), np.float32)
     obs[3, 2] = np.nan
-    np.savez(path, obs=obs, acts=np.zeros((10, 3), np.float32))
+    dones = np.arange(10) == 9
+    np.savez(path, obs=obs, acts=np.zeros((10, 3), np.float32), dones=dones)
     assert run(monkeypatch, train.main, *FAST, "--demos", path, "--out", tmp_path / "run") == 2
-    assert "nan.npz" in one_line(capsys.readouterr())
+    line = one_line(capsys.readouterr())
+    assert "nan.npz" in line
+    assert "NaN" in line
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "config"])
@@ -219,6 +227,62 @@ def test_resume_of_a_damaged_run_is_refused_and_keeps_what_there_is(monkeypatch,
     assert (out / "policy.zip").read_bytes() == zipped
 
 
+def test_resume_with_other_demonstrations_is_refused(monkeypatch, capsys, tmp_path, demos):
+    out = tmp_path / "run"
+    assert run(monkeypatch, train.main, *FAST, "--demos", demos, "--out", out, "--total-env-steps", 128) == 0
+    capsys.readouterr()
+    demonstrations(np.ones((50, 11)), np.zeros((50, 3)), env_id="Hopper-v4").save(demos)
+    assert run(monkeypatch, train.main, "--resume", out, "--total-env-steps", 256) == 2
+    assert "not those that this run began with" in one_line(capsys.readouterr())
+
+
+def test_extended_run_remembers_its_extension_and_ends_its_evaluation(monkeypatch, capsys, tmp_path, demos):
+    out = tmp_path / "run"
+    assert run(monkeypatch, train.main, *FAST, "--demos", demos, "--out", out, "--total-env-steps", 128) == 0
+    assert run(monkeypatch, train.main, "--resume", out, "--total-env-steps", 256) == 0
+    (out / "evaluation.json").unlink()  # as if killed between training and the evaluation
+    assert run(monkeypatch, train.main, "--resume", out) == 0
+    found = json.loads((out / "evaluation.json").read_text())
+    assert found["env_steps"] == 256
+    assert "--total-env-steps 128" in found["command"]  # the run's own command, not the last resume's
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize("select", ["reward", "last"])
+def test_selection_without_the_oracle(monkeypatch, capsys, tmp_path, demos, select):
+    arguments = [*FAST, "--demos", demos, "--out", tmp_path / "run", "--total-env-steps", 384, "--eval-every", 128]
+    assert run(monkeypatch, train.main, *arguments, "--select", select, "--reward", "log-d") == 0
+    capsys.readouterr()
+    found = json.loads((tmp_path / "run/evaluation.json").read_text())
+    assert found["policy_env_steps"] > 0
+    assert select == "reward" or found["policy_env_steps"] == 384
+
+
+def test_demonstrations_without_actions_teach_by_states(monkeypatch, capsys, tmp_path):
+    path = tmp_path / "states.npz"
+    rng = np.random.default_rng(0)
+    demonstrations(rng.normal(size=(100, 11)), np.zeros((100, 0)), env_id="Hopper-v4").save(path)
+    arguments = [*FAST, "--demos", path, "--out", tmp_path / "run", "--total-env-steps", 128]
+    assert run(monkeypatch, train.main, *arguments) == 2
+    assert "--no-warm-start" in one_line(capsys.readouterr())
+    assert not (tmp_path / "run").exists()
+    assert run(monkeypatch, train.main, *arguments, "--no-warm-start", "--view", "state-next-state") == 0
+    assert "behavioural_cloning" not in json.loads((tmp_path / "run/evaluation.json").read_text())
+
+
+def test_discrete_actions_through_the_command_line(monkeypatch, capsys, tmp_path):
+    path = tmp_path / "cartpole.npz"
+    rng = np.random.default_rng(0)
+    acts = np.eye(2)[rng.integers(2, size=60)]
+    demonstrations(rng.normal(size=(60, 4)), acts, env_id="CartPole-v1", one_hot=True).save(path)
+    arguments = [*FAST, "--demos", path, "--out", tmp_path / "run", "--total-env-steps", 128]
+    arguments[arguments.index("Hopper-v4")] = "CartPole-v1"
+    assert run(monkeypatch, train.main, *arguments) == 0
+    assert json.loads((tmp_path / "run/evaluation.json").read_text())["policy"]["displacement_mean"] is None
+    assert run(monkeypatch, train.main, "--resume", tmp_path / "run", "--total-env-steps", 256) == 0
+    assert "begin anew" in capsys.readouterr().err
+
+
 def test_resume_with_other_settings_is_refused(monkeypatch, capsys, tmp_path, demos):
     out = tmp_path / "run"
     assert run(monkeypatch, train.main, *FAST, "--demos", demos, "--out", out, "--total-env-steps", 128) == 0
@@ -237,26 +301,35 @@ def test_run_in_use_is_refused(monkeypatch, capsys, tmp_path, demos):
     assert "in use" in one_line(capsys.readouterr())
 
 
-def test_full_disk_is_one_line_and_the_old_checkpoint_stays(monkeypatch, capsys, tmp_path, demos):
+@pytest.mark.slow
+def test_full_disk_is_one_line_and_the_old_checkpoint_stays(tmp_path, demos):
+    """A real limit on file sizes stands in for the disk: the small files still fit, a checkpoint does not."""
     out = tmp_path / "run"
-    assert run(monkeypatch, train.main, *FAST, "--demos", demos, "--out", out, "--total-env-steps", 128) == 0
-    capsys.readouterr()
+    train_it = [sys.executable, "-m", "gail_suite.train"]
+    first = [*FAST, "--demos", str(demos), "--out", str(out), "--total-env-steps", "128"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run([*train_it, *first], check=True, capture_output=True, env=environment)
     before = (out / "checkpoints/last/state.safetensors").read_bytes()
 
-    def full(descriptor):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    def small_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (16_384, 16_384))
 
-    monkeypatch.setattr(os, "fsync", full)
-    assert run(monkeypatch, train.main, "--resume", out, "--total-env-steps", 256) == 2
-    assert "space" in one_line(capsys.readouterr()).lower()
+    more = ["--resume", str(out), "--total-env-steps", "2560"]
+    result = subprocess.run(
+        [*train_it, *more], preexec_fn=small_files, capture_output=True, text=True, env=environment, timeout=120
+    )
+    assert result.returncode == 2, result.stderr
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert "Traceback" not in result.stderr
     assert (out / "checkpoints/last/state.safetensors").read_bytes() == before
 
 
 def test_place_that_cannot_hold_a_run_is_named(monkeypatch, capsys, tmp_path, demos):
-    blocked = tmp_path / "file"
+    blocked = tmp_path / "taken"
     blocked.write_text("not a folder")
     assert run(monkeypatch, train.main, *FAST, "--demos", demos, "--out", blocked / "run") == 2
-    assert "file" in one_line(capsys.readouterr())
+    assert "a part of this path is a file" in one_line(capsys.readouterr())
 
 
 def test_video_without_a_renderer_says_what_to_install(monkeypatch, capsys, tmp_path, demos):

@@ -81,10 +81,9 @@ def load_expert(env_id: str) -> "ActorCriticPolicy":
         value = {k: torch.zeros_like(v) for k, v in policy.state_dict().items() if k.startswith("value_net.")}
         policy.load_state_dict(tensors | value)
     except (OSError, SafetensorError, ValueError, KeyError, AttributeError, RuntimeError) as error:
-        raise InputError(
-            f"the expert {path} cannot be read ({str(error).splitlines()[0]}); "
-            f"remove it and its card, or make it again with: python -m gail_suite.expert --env {env_id}"
-        ) from error
+        again = f"remove it and its card, or make it again with: python -m gail_suite.expert --env {env_id}"
+        mend = "install the package again" if path.parent == BUNDLED else again
+        raise InputError(f"the expert {path} cannot be read ({str(error).splitlines()[0]}); {mend}") from error
     policy.set_training_mode(False)
     return policy
 
