@@ -23,6 +23,10 @@ from generative_core.training.checkpoint import load_checkpoint, save_checkpoint
 SELECTION_SEED = 500_009  # the first seed of the looks that choose the best checkpoint; none is used elsewhere
 
 
+N_CANDIDATES = 4
+RUN_OFF_SEED = 600_011  # apart from the looks' seeds and from the final evaluation's
+
+
 class RunRecorder(BaseCallback):
     """Keeps a run's folder.
 
@@ -41,6 +45,7 @@ class RunRecorder(BaseCallback):
         self._recorded_round = gail.n_rounds
         self._next_look = 0
         self.best_score = -np.inf
+        self.candidates: list[tuple[float, int]] = []  # (score, env steps), best first
         self.interrupted = False
         # steps after the checkpoint that a resume goes on from were logged by the interrupted session
         self._tensorboard = Scalars(run.tensorboard, first_step=gail.env_steps + 1 if gail.env_steps else 0)
@@ -51,10 +56,16 @@ class RunRecorder(BaseCallback):
         return self._seconds_before + time.monotonic() - self._started_at
 
     def state_dict(self) -> dict[str, Any]:
-        return {"wall_clock_s": self.wall_clock_s, "next_look": self._next_look, "best_score": float(self.best_score)}
+        return {
+            "wall_clock_s": self.wall_clock_s,
+            "next_look": self._next_look,
+            "best_score": float(self.best_score),
+            "candidates": [list(candidate) for candidate in self.candidates],
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._next_look, self.best_score = state["next_look"], state["best_score"]
+        self.candidates = [(score, env_steps) for score, env_steps in state["candidates"]]
 
     # -- SB3's hooks ---------------------------------------------------------------------------------------------------
 
@@ -115,11 +126,12 @@ class RunRecorder(BaseCallback):
             threads=config.threads,
         )
         score = self._score(episodes)
+        kept = {"policy": gail.policy.state_dict(), "env_steps": gail.env_steps, "score": score}
         if score > self.best_score or config.select == "last" or not self.run.best.exists():
             self.best_score = score
-            save_checkpoint(
-                self.run.best, {"policy": gail.policy.state_dict(), "env_steps": gail.env_steps, "score": score}
-            )
+            save_checkpoint(self.run.best, kept)
+        if config.select == "return":
+            self._keep_candidate(kept)
         found = {
             "eval/return_mean": float(episodes.returns.mean()),
             "eval/return_std": float(episodes.returns.std()),
@@ -128,6 +140,15 @@ class RunRecorder(BaseCallback):
         if episodes.displacements is not None:
             found["eval/displacement"] = float(episodes.displacements.mean())
         return found
+
+    def _keep_candidate(self, kept: dict[str, Any]) -> None:
+        """The few best looks stay on disk for the run-off, where each plays more episodes."""
+        save_checkpoint(self.run.candidates / f"{kept['env_steps']:012d}.safetensors", kept)
+        self.candidates.append((kept["score"], kept["env_steps"]))
+        self.candidates.sort(reverse=True)
+        for _, env_steps in self.candidates[N_CANDIDATES:]:
+            (self.run.candidates / f"{env_steps:012d}.safetensors").unlink(missing_ok=True)
+        del self.candidates[N_CANDIDATES:]
 
     def _score(self, episodes: Episodes) -> float:
         """What `config.select` ranks checkpoints by."""
@@ -147,6 +168,33 @@ class RunRecorder(BaseCallback):
 
     def close(self) -> None:
         self._tensorboard.close()
+
+
+def run_off(gail: GAIL, run: RunDirectory) -> None:
+    """Let the best looks play five times as many episodes, on fresh seeds, and keep the winner as the best.
+
+    Ten episodes tell a fast policy from a slow one, but not one that falls once in twenty from one that never does.
+    """
+    config, candidates = gail.config, sorted(run.candidates.glob("*.safetensors"))
+    if config.select != "return" or len(candidates) < 2:
+        return
+    now = {name: value.clone() for name, value in gail.policy.state_dict().items()}
+    found = []
+    for path in candidates:
+        kept = load_checkpoint(path)
+        gail.policy.load_state_dict(kept["policy"])
+        episodes = evaluate_policy(
+            gail.policy,
+            config.env,
+            5 * config.select_episodes,
+            seed=RUN_OFF_SEED,
+            env_kwargs=config.parsed_env_kwargs(),
+            threads=config.threads,
+        )
+        found.append((float(episodes.returns.mean()), kept["env_steps"], kept))
+    gail.policy.load_state_dict(now)
+    score, _, winner = max(found, key=lambda entry: entry[:2])
+    save_checkpoint(run.best, winner | {"score": score})
 
 
 class StopTraining(Exception):

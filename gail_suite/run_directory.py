@@ -30,6 +30,7 @@ class RunDirectory:
         self.tensorboard = path / "tensorboard"
         self.last = path / "checkpoints" / "last" / "state.safetensors"
         self.best = path / "checkpoints" / "best" / "policy.safetensors"
+        self.candidates = path / "checkpoints" / "candidates"
         self.cloned = path / "checkpoints" / "behavioural_cloning" / "policy.safetensors"
         self.origin_file = path / "origin.json"
         self.policy_file = path / "policy.zip"

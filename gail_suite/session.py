@@ -21,7 +21,7 @@ from gail_suite.errors import InputError
 from gail_suite.evaluation import Episodes, RandomPolicy, Scale, evaluate_policy
 from gail_suite.figures import draw_curve
 from gail_suite.policies import read_sb3_zip
-from gail_suite.recorder import ProgressDisplay, RunRecorder, StopTraining, interruptible, restore
+from gail_suite.recorder import ProgressDisplay, RunRecorder, StopTraining, interruptible, restore, run_off
 from gail_suite.run_directory import RunDirectory, read_json, write_json
 from gail_suite.trainer import GAIL, make_constant_control
 from generative_core.training.checkpoint import load_checkpoint, save_checkpoint
@@ -62,7 +62,10 @@ class Session:
         run.save_config(self.config)
         saved = restore(self.gail, run)
         self._train(saved)
-        seconds = load_checkpoint(self.run.last)["recorder"]["wall_clock_s"]
+        began = time.monotonic()
+        with _status(f"{self.config.env}: a run-off of the best checkpoints"):
+            run_off(self.gail, run)
+        seconds = load_checkpoint(self.run.last)["recorder"]["wall_clock_s"] + time.monotonic() - began
         self._write_policy()
         control = self._train_control() if self.config.controls else None
         with _status(f"{self.config.env}: {self.config.eval_episodes} episodes of each policy"):

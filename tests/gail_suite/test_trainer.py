@@ -10,11 +10,14 @@ from envs import make_venv
 from gail_suite import GAIL, BehaviouralCloning, Demonstrations, TrainConfig, evaluate_policy
 from gail_suite.config import BehaviouralCloningConfig, CriticConfig, PPOConfig
 from gail_suite.errors import InputError
+from gail_suite.evaluation import Episodes
+from gail_suite.recorder import run_off
 from gail_suite.reward.adversarial import AdversarialReward
 from gail_suite.reward.protocol import Transitions
 from gail_suite.reward.shaping import SHAPES
 from gail_suite.reward.views import VIEWS
-from generative_core import CriticStep, MLPCritic
+from gail_suite.run_directory import RunDirectory
+from generative_core import CriticStep, MLPCritic, load_checkpoint, save_checkpoint
 from tests.gail_suite.helpers import demonstrations
 
 SMALL = TrainConfig(
@@ -238,3 +241,24 @@ def test_vec_env_of_one_s_own_is_taken():
     venv = make_venv("Hopper-v4", 2, seed=0)
     gail = GAIL(venv, hopper_demonstrations(), SMALL).learn(64)
     assert gail.policy.predict(np.zeros((1, 11)))[0].shape == (1, 3)
+
+
+def test_run_off_judges_candidates_afresh(tmp_path, monkeypatch):
+    """The look that was lucky loses to the one that is good."""
+    gail = GAIL("Hopper-v4", hopper_demonstrations(), SMALL)
+    before = {name: value.clone() for name, value in gail.policy.state_dict().items()}
+    run = RunDirectory(tmp_path)
+    for env_steps, worth, lucky_score in ((0, 1.0, 99.0), (128, 3.0, 50.0), (256, 2.0, 98.0)):
+        state = {name: torch.full_like(value, worth) for name, value in before.items()}
+        kept = {"policy": state, "env_steps": env_steps, "score": lucky_score}
+        save_checkpoint(run.candidates / f"{env_steps}.safetensors", kept)
+
+    def play(policy, env_id, n_episodes, **kwargs):
+        return Episodes(np.full(n_episodes, policy.log_std[0].item()), np.ones(n_episodes, int), None)
+
+    monkeypatch.setattr("gail_suite.recorder.evaluate_policy", play)
+    run_off(gail, run)
+    best = load_checkpoint(run.best)
+    assert best["env_steps"] == 128
+    assert best["score"] == pytest.approx(3.0)
+    assert all(torch.equal(before[name], value) for name, value in gail.policy.state_dict().items())
