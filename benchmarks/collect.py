@@ -1,6 +1,5 @@
 """python -m benchmarks.collect RUN ...: keep the results of finished runs in benchmarks/results/imitation/."""
 
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,12 @@ class Arguments:
     """Copy evaluation.json of finished runs, with the commit that made them and the looks of their curve."""
 
     commit: str | None = None
-    """Commit that trained them; by default the one checked out here."""
+    """Commit that trained them, for runs that do not say it themselves."""
     folder: Path = FOLDER
     """Where to keep them."""
 
 
-def result(run: RunDirectory, commit: str) -> dict[str, Any]:
+def result(run: RunDirectory, commit: str | None) -> dict[str, Any]:
     """What is kept of a run.  Raises InputError where it has not ended."""
     if not run.evaluation_file.exists():
         raise InputError(f"{run.path} has no evaluation.json yet; finish it with --resume {run.path}")
@@ -31,13 +30,15 @@ def result(run: RunDirectory, commit: str) -> dict[str, Any]:
         {"env_steps": row["env_steps"], "wall_clock_s": row["wall_clock_s"], "return_mean": row["eval/return_mean"]}
         for row in looks
     ]
-    return {**read_json(run.evaluation_file), "commit": commit, "curve": curve}
+    found = read_json(run.evaluation_file)
+    return {**found, "commit": found.get("commit") or commit, "curve": curve}
 
 
 def name(found: dict[str, Any]) -> str:
     """One file a task, amount of data, start and seed: a later run of the same takes the place of the earlier."""
     start = "warm" if found["warm_start"] else "scratch"
-    return f"{found['env']}-{found['n_demos']}x-every{found['subsample']}-{start}-{found['env_steps']}-s{found['seed']}"
+    data = f"{found['n_demos']}x-every{found['subsample']}-{found['pairs']}pairs"
+    return f"{found['env']}-{data}-{start}-{found['env_steps']}-s{found['seed']}"
 
 
 def main() -> int:
@@ -47,10 +48,8 @@ def main() -> int:
         tuple[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.OmitArgPrefixes[Arguments]],
         prog="python -m benchmarks.collect",
     )
-    here = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
-    commit = arguments.commit or here.stdout.strip()
     for folder in folders:
-        found = result(RunDirectory.open(folder), commit)
+        found = result(RunDirectory.open(folder), arguments.commit)
         arguments.folder.mkdir(parents=True, exist_ok=True)
         path = arguments.folder / f"{name(found)}.json"
         write_json(path, found)

@@ -31,7 +31,8 @@ def imitation(results: list[dict[str, Any]]) -> str:
     """A row a task and amount of data, all seeds shown, the controls beside them."""
     groups: dict[tuple, list[dict[str, Any]]] = {}
     for found in results:
-        key = (found["env"], found["n_demos"], found["subsample"], found["warm_start"], found["env_steps"])
+        pairs = found["pairs"] if found["subsample"] > 1 else 0  # whole demonstrations differ in length by falls alone
+        key = (found["env"], found["n_demos"], found["subsample"], found["warm_start"], found["env_steps"], pairs)
         groups.setdefault(key, []).append(found)
     rows = [
         [
@@ -70,13 +71,13 @@ def _of_demonstrator(runs: list[dict[str, Any]]) -> str:
 
 
 def _order(item: tuple[tuple, Any]) -> tuple:
-    (env, n_demos, subsample, warm_start, _), _ = item
-    return (env, subsample, -n_demos, not warm_start)
+    (env, n_demos, subsample, warm_start, _, pairs), _ = item
+    return (env, subsample, -n_demos, not warm_start, -pairs)
 
 
 def _about(key: tuple, runs: list[dict[str, Any]]) -> list[str]:
-    env, n_demos, subsample, warm_start, env_steps = key
-    data = f"{n_demos} whole" if subsample == 1 else f"{n_demos} x every {subsample}th pair ({runs[0]['pairs']} pairs)"
+    env, n_demos, subsample, warm_start, env_steps, pairs = key
+    data = f"{n_demos} whole" if subsample == 1 else f"{n_demos} x every {subsample}th pair ({pairs} pairs)"
     start = "" if warm_start else ", no warm start"
     return [f"{env}, {data}{start}, {env_steps / 1e6:.3g} M steps"]
 

@@ -60,4 +60,4 @@ def test_collected_result_carries_commit_and_curve(tmp_path):
     kept = result(run, "abc")
     assert kept["commit"] == "abc"
     assert kept["curve"] == [{"env_steps": 10, "wall_clock_s": 1.0, "return_mean": 5.0}]
-    assert name(kept) == "Ant-v4-4x-every20-warm-1000000-s3"
+    assert name(kept) == "Ant-v4-4x-every20-166pairs-warm-1000000-s3"
