@@ -1,6 +1,7 @@
 """How every verb (`python -m gail_suite.<verb>`) ends: exit codes, and one line instead of a traceback."""
 
 import errno
+import os
 import sys
 from collections.abc import Callable, Iterator
 from typing import NoReturn
@@ -31,6 +32,9 @@ def run_verb(main: Callable[[], int | None]) -> NoReturn:
     Bad input, a damaged checkpoint and a disk that refuses are one line on stderr; everything else is a bug of ours and
     keeps its traceback.
     """
+    # Threads of the networks that spin while they wait take the cores from the simulators, and from whatever else runs.
+    # Read once, when torch is loaded, which every verb does after this.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         sys.exit(main() or 0)
     except KeyboardInterrupt:
