@@ -54,14 +54,11 @@ class BatchedMujocoVecEnv(VecEnv):
         self.max_episode_steps = spec.max_episode_steps
         task_class = TASKS[env_id]
         version = int(env_id.rpartition("-v")[2])
-        # mj_step leaves cfrc_ext alone unless a sensor asks for it.  The semi-implicit Euler step has one forward pass
-        # a substep, so a sensor sees just what mj_rnePostConstraint would see afterwards; RK4 has four, the sensor
-        # sees the first, and only a copy of the finished MjData has the last.
-        rk4 = single.model.opt.integrator == mujoco.mjtIntegrator.mjINT_RK4
-        self._copies_contacts = task_class.contact_forces and rk4
-        with_sensor = task_class.contact_forces and not rk4
-        with _quiet_loading():
-            model = _with_contact_sensor(single.fullpath) if with_sensor else single.model
+        # mj_step does not compute cfrc_ext; gymnasium calls mj_rnePostConstraint after it.  The batch cannot, and a
+        # sensor that makes mj_step do so would see the first of RK4's four passes, not the last: so where a task reads
+        # contact forces, each finished MjData is copied out for that call, about a tenth of Humanoid's step.
+        self._copies_contacts = task_class.contact_forces
+        model = single.model
         self.batch = Batch(model, n_envs, n_threads, persistent=self._copies_contacts)
         self.task = task_class(model, single.dt, version)
         self._data = _Fields(self.batch, task_class.reads, model)
@@ -274,18 +271,6 @@ def _quiet_loading() -> Iterator[None]:
         yield
     finally:
         mujoco.set_mju_user_warning(before)
-
-
-def _with_contact_sensor(path: str) -> mujoco.MjModel:
-    """The model at `path` plus one acceleration sensor, whose only use is that mj_step then fills in cfrc_ext."""
-    spec = mujoco.MjSpec.from_file(path)
-    spec.add_sensor(
-        name="contact_forces",
-        type=mujoco.mjtSensor.mjSENS_FRAMELINACC,
-        objtype=mujoco.mjtObj.mjOBJ_BODY,
-        objname=spec.bodies[1].name,
-    )
-    return spec.compile()
 
 
 def _lookup(env: gymnasium.Env, name: str) -> Any:

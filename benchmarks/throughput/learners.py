@@ -32,7 +32,7 @@ def comparable(env_id: str, n_envs: int, n_steps: int, critic_updates: int, crit
             n_steps=n_steps, minibatch_size=2048, n_epochs=5, hidden=(256, 128, 64), kl_stop=math.inf, initial_std=0.6
         ),
         critic=CriticConfig(
-            hidden=(256, 256), updates_per_round=critic_updates, batch_size=critic_batch, accuracy_cap=2.0
+            hidden=(256, 256), updates_per_round=critic_updates, batch_size=critic_batch, accuracy_cap=1.0
         ),
     )
 
