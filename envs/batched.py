@@ -60,6 +60,7 @@ class BatchedMujocoVecEnv(VecEnv):
         self._copies_contacts = task_class.contact_forces
         model = single.model
         self.batch = Batch(model, n_envs, n_threads, persistent=self._copies_contacts)
+        self._default_state = self.batch.state[0].copy()
         self.task = task_class(model, single.dt, version)
         self._data = _Fields(self.batch, task_class.reads, model)
         self._scratch = mujoco.MjData(model) if self._copies_contacts else None
@@ -145,7 +146,10 @@ class BatchedMujocoVecEnv(VecEnv):
                 self._data.cfrc_ext[i] = self._scratch.cfrc_ext
 
     def _reset_simulations(self, ids: NDArray[np.integer]) -> None:
-        self.batch.reset(ids, stage=NO_STAGE)
+        if self.batch.persistent:
+            self.batch.reset(ids, stage=NO_STAGE)
+        else:  # a simulation is its state: the rest is computed from that, and a reset's second call to the pool saved
+            self.batch.state[ids] = self._default_state
         for i in ids:
             self._data.qpos[i], self._data.qvel[i] = self.task.initial_state(self._rngs[i])
         self.batch.forward(ids)

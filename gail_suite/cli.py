@@ -32,9 +32,10 @@ def run_verb(main: Callable[[], int | None]) -> NoReturn:
     Bad input, a damaged checkpoint and a disk that refuses are one line on stderr; everything else is a bug of ours and
     keeps its traceback.
     """
-    # Threads of the networks that spin while they wait take the cores from the simulators, and from whatever else runs.
-    # Read once, when torch is loaded, which every verb does after this.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Threads of the networks that spin while they wait take the cores from the simulators and from whatever else runs;
+    # threads that sleep at once cost 0.3 ms at every waking.  This many turns last some ten microseconds: from one
+    # layer to the next, and no longer.  Read once, when torch is loaded, which every verb does after this.
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
         sys.exit(main() or 0)
     except KeyboardInterrupt:

@@ -134,7 +134,7 @@ class TrainConfig:
     eval_every: int = 50_000
     """Environment steps between two looks at the true return, which choose the best checkpoint."""
     select_episodes: int = 10
-    """Episodes of such a look; the best four play five times as many at the end, and the winner is the best."""
+    """Episodes of such a look; at the end the best four, the first and the last play on, and the winner is the best."""
     eval_episodes: int = 50
     """Episodes of the final evaluation, with seeds of their own."""
     select: Literal["return", "reward", "last"] = "return"

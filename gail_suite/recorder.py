@@ -16,15 +16,13 @@ from stable_baselines3.common.callbacks import BaseCallback
 from gail_suite.errors import InputError
 from gail_suite.evaluation import Episodes, evaluate_policy
 from gail_suite.run_directory import RunDirectory
+from gail_suite.run_off import candidate_file
 from gail_suite.scalars import Scalars
 from gail_suite.trainer import GAIL
 from generative_core.training.checkpoint import load_checkpoint, save_checkpoint
 
 SELECTION_SEED = 500_009  # the first seed of the looks that choose the best checkpoint; none is used elsewhere
-
-
-N_CANDIDATES = 4
-RUN_OFF_SEED = 600_011  # apart from the looks' seeds and from the final evaluation's
+N_BEST_LOOKS = 4
 
 
 class RunRecorder(BaseCallback):
@@ -45,7 +43,7 @@ class RunRecorder(BaseCallback):
         self._recorded_round = gail.n_rounds
         self._next_look = 0
         self.best_score = -np.inf
-        self.candidates: list[tuple[float, int]] = []  # (score, env steps), best first
+        self.candidates: list[tuple[float, int]] = []  # (score, env steps)
         self.interrupted = False
         # steps after the checkpoint that a resume goes on from were logged by the interrupted session
         self._tensorboard = Scalars(run.tensorboard, first_step=gail.env_steps + 1 if gail.env_steps else 0)
@@ -106,7 +104,7 @@ class RunRecorder(BaseCallback):
         if episodes:
             metrics["rollout/return"] = float(np.mean([e["r"] for e in episodes]))
             metrics["rollout/episode_length"] = float(np.mean([e["l"] for e in episodes]))
-        diverged = getattr(gail.venv.venv, "n_diverged", 0)
+        diverged = getattr(gail.venv, "n_diverged", 0)
         if diverged:
             metrics["rollout/diverged_episodes"] = diverged
         metrics |= gail.metrics
@@ -142,13 +140,14 @@ class RunRecorder(BaseCallback):
         return found
 
     def _keep_candidate(self, kept: dict[str, Any]) -> None:
-        """The few best looks stay on disk for the run-off, where each plays more episodes."""
-        save_checkpoint(self.run.candidates / f"{kept['env_steps']:012d}.safetensors", kept)
+        """The best looks, the first and the latest stay on disk for the run-off."""
+        save_checkpoint(candidate_file(self.run, kept["env_steps"]), kept)
         self.candidates.append((kept["score"], kept["env_steps"]))
-        self.candidates.sort(reverse=True)
-        for _, env_steps in self.candidates[N_CANDIDATES:]:
-            (self.run.candidates / f"{env_steps:012d}.safetensors").unlink(missing_ok=True)
-        del self.candidates[N_CANDIDATES:]
+        in_time = sorted(self.candidates, key=lambda candidate: candidate[1])
+        stay = {in_time[0], in_time[-1], *sorted(self.candidates, reverse=True)[:N_BEST_LOOKS]}
+        for candidate in set(self.candidates) - stay:
+            candidate_file(self.run, candidate[1]).unlink(missing_ok=True)
+        self.candidates = sorted(stay)
 
     def _score(self, episodes: Episodes) -> float:
         """What `config.select` ranks checkpoints by."""
@@ -168,33 +167,6 @@ class RunRecorder(BaseCallback):
 
     def close(self) -> None:
         self._tensorboard.close()
-
-
-def run_off(gail: GAIL, run: RunDirectory) -> None:
-    """Let the best looks play five times as many episodes, on fresh seeds, and keep the winner as the best.
-
-    Ten episodes tell a fast policy from a slow one, but not one that falls once in twenty from one that never does.
-    """
-    config, candidates = gail.config, sorted(run.candidates.glob("*.safetensors"))
-    if config.select != "return" or len(candidates) < 2:
-        return
-    now = {name: value.clone() for name, value in gail.policy.state_dict().items()}
-    found = []
-    for path in candidates:
-        kept = load_checkpoint(path)
-        gail.policy.load_state_dict(kept["policy"])
-        episodes = evaluate_policy(
-            gail.policy,
-            config.env,
-            5 * config.select_episodes,
-            seed=RUN_OFF_SEED,
-            env_kwargs=config.parsed_env_kwargs(),
-            threads=config.threads,
-        )
-        found.append((float(episodes.returns.mean()), kept["env_steps"], kept))
-    gail.policy.load_state_dict(now)
-    score, _, winner = max(found, key=lambda entry: entry[:2])
-    save_checkpoint(run.best, winner | {"score": score})
 
 
 class StopTraining(Exception):

@@ -21,8 +21,9 @@ from gail_suite.errors import InputError
 from gail_suite.evaluation import Episodes, RandomPolicy, Scale, evaluate_policy
 from gail_suite.figures import draw_curve
 from gail_suite.policies import read_sb3_zip
-from gail_suite.recorder import ProgressDisplay, RunRecorder, StopTraining, interruptible, restore, run_off
+from gail_suite.recorder import ProgressDisplay, RunRecorder, StopTraining, interruptible, restore
 from gail_suite.run_directory import RunDirectory, read_json, write_json
+from gail_suite.run_off import run_off
 from gail_suite.trainer import GAIL, make_constant_control
 from generative_core.training.checkpoint import load_checkpoint, save_checkpoint
 
@@ -160,7 +161,7 @@ class Session:
             "episodes": config.eval_episodes,
             "select": config.select,
             "policy_env_steps": best["env_steps"],
-            "diverged_episodes": getattr(gail.venv.venv, "n_diverged", 0),
+            "diverged_episodes": getattr(gail.venv, "n_diverged", 0),
             "threads": torch.get_num_threads(),
             "versions": {**simulator_versions(), "torch": torch.__version__},
             **rows,

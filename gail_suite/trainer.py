@@ -23,7 +23,6 @@ from gail_suite.reward.protocol import RewardModel
 from gail_suite.reward.shaping import SHAPES
 from gail_suite.reward.views import VIEWS
 from gail_suite.training_policy import TrainingPolicy
-from gail_suite.venv import RewardVecEnv
 from generative_core import CriticStep, MLPCritic
 from generative_core.training.checkpoint import load_checkpoint, save_checkpoint
 
@@ -67,8 +66,10 @@ class GAIL:
         # the networks below draw their first weights from torch's global generator
         torch.manual_seed(self.config.seed)
         self.reward_model = reward_model or make_reward_model(self.config, venv, demonstrations, self.device)
-        self.venv = RewardVecEnv(venv, self.reward_model)
-        self.ppo = AdaptivePPO(self.venv, self.config.ppo, seed=self.config.seed, device=self.device)
+        self.venv = venv
+        self.ppo = AdaptivePPO(
+            venv, self.config.ppo, reward_model=self.reward_model, seed=self.config.seed, device=self.device
+        )
         self.n_rounds = 0
         self.warm_started = False
         self.metrics: dict[str, float] = {}
@@ -117,7 +118,7 @@ class GAIL:
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next round depends on.  Only whole between two rounds."""
-        inner = self.venv.venv
+        venv = self.venv
         return {
             "policy": self.policy.state(),
             "reward_model": self.reward_model.state_dict(),
@@ -129,7 +130,7 @@ class GAIL:
             "last_obs": self.ppo._last_obs,
             "last_episode_starts": self.ppo._last_episode_starts,
             "episode_info": [dict(info) for info in self.ppo.ep_info_buffer or []],
-            "venv": inner.get_state() if isinstance(inner, envs.BatchedMujocoVecEnv) else None,
+            "venv": venv.get_state() if isinstance(venv, envs.BatchedMujocoVecEnv) else None,
             "demonstrations": self.demonstrations.checksum,
             "torch_rng": torch.get_rng_state(),
             "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
@@ -147,7 +148,7 @@ class GAIL:
                 f"the demonstrations ({self.demonstrations.provenance.source}) are not those that this run began with; "
                 "put the old ones back, or start a new run"
             )
-        ppo, inner = self.ppo, self.venv.venv
+        ppo, venv = self.ppo, self.venv
         self.policy.load_state(state["policy"])
         self.reward_model.load_state_dict(state["reward_model"])
         ppo.step_size = state["step_size"]
@@ -159,13 +160,11 @@ class GAIL:
             assert ppo.ep_info_buffer is not None
             ppo.ep_info_buffer.clear()
             ppo.ep_info_buffer.extend(state["episode_info"])
-        if state["venv"] is not None and state["last_obs"] is not None and isinstance(inner, envs.BatchedMujocoVecEnv):
-            inner.set_state(state["venv"])
+        if state["venv"] is not None and state["last_obs"] is not None and isinstance(venv, envs.BatchedMujocoVecEnv):
+            venv.set_state(state["venv"])
         elif state["last_obs"] is not None:
-            ppo._last_obs = np.asarray(inner.reset())
-            ppo._last_episode_starts = np.ones(inner.num_envs, dtype=bool)
-        if ppo._last_obs is not None:
-            self.venv.go_on_from(np.asarray(ppo._last_obs))
+            ppo._last_obs = np.asarray(venv.reset())
+            ppo._last_episode_starts = np.ones(venv.num_envs, dtype=bool)
         torch.set_rng_state(state["torch_rng"])
         if state["cuda_rng"] and torch.cuda.is_available():
             torch.cuda.set_rng_state_all(state["cuda_rng"])
@@ -203,8 +202,8 @@ class RewardUpdate(BaseCallback):
 
     def _on_rollout_end(self) -> None:
         gail = self.gail
-        policy_transitions, rewards = gail.venv.pop_round()
-        critic = gail.reward_model.update(gail.demonstrations.transitions(), policy_transitions)
+        rewards = gail.ppo.rewards
+        critic = gail.reward_model.update(gail.demonstrations.transitions(), gail.ppo.transitions)
         gail.n_rounds += 1
         gail.ppo.policy_frozen = gail.n_rounds <= gail.config.warm_up_rounds
         gail.metrics = {f"critic/{name}": value for name, value in critic.items()}

@@ -10,9 +10,12 @@ from gymnasium import spaces
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import nn
+from torch.distributions import Categorical, Normal
 
 from gail_suite.policies import fold_normaliser, plain_policy
 from generative_core.nets.normaliser import RunningNormaliser
+
+Distribution = Normal | Categorical
 
 
 class NormalisedObservations(BaseFeaturesExtractor):
@@ -84,8 +87,8 @@ class TrainingPolicy(ActorCriticPolicy):
     def _build(self, lr_schedule: Callable[[float], float]) -> None:
         super()._build(lr_schedule)
         self.value_net = ScaledValue(self.value_net)  # type: ignore[arg-type]  # SB3 made it a plain nn.Linear
-        self.optimizer = torch.optim.Adam(self.actor_parameters(), lr=lr_schedule(1), eps=1e-5)
-        self.value_optimizer = torch.optim.Adam(self.value_parameters(), lr=self.value_lr, eps=1e-5)
+        self.optimizer = torch.optim.Adam(self.actor_parameters(), lr=lr_schedule(1), eps=1e-5, fused=True)
+        self.value_optimizer = torch.optim.Adam(self.value_parameters(), lr=self.value_lr, eps=1e-5, fused=True)
 
     @property
     def normaliser(self) -> RunningNormaliser:
@@ -97,6 +100,40 @@ class TrainingPolicy(ActorCriticPolicy):
 
     def value_parameters(self) -> list[nn.Parameter]:
         return [*self.mlp_extractor.value_net.parameters(), *self.value_net.parameters()]
+
+    def features(self, obs: torch.Tensor) -> torch.Tensor:
+        """(B, O) raw observations -> (B, O) standardised ones, which `law` and `value` take."""
+        return self.features_extractor(obs.float())
+
+    def law(self, features: torch.Tensor) -> torch.Tensor:
+        """(B, A): the mean of the Gaussian that actions are drawn from, or the logits of the categorical."""
+        return self.action_net(self.mlp_extractor.forward_actor(features))
+
+    def value(self, features: torch.Tensor) -> torch.Tensor:
+        """V, (B,)."""
+        return self.value_net(self.mlp_extractor.forward_critic(features)).flatten()
+
+    def distribution(self, law: torch.Tensor) -> Distribution:
+        """Over actions: Gaussians of `law` (B, A) with the present noise, or categoricals."""
+        if isinstance(self.action_space, spaces.Box):
+            return Normal(law, self.log_std.exp().expand_as(law), validate_args=False)
+        return Categorical(logits=law, validate_args=False)
+
+    def log_prob(self, distribution: Distribution, actions: torch.Tensor) -> torch.Tensor:
+        """log pi(actions), nats, (B,)."""
+        log_prob = distribution.log_prob(actions)
+        return log_prob.sum(dim=1) if isinstance(distribution, Normal) else log_prob
+
+    @torch.inference_mode()
+    def act(self, obs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Actions for raw observations (B, O), drawn from torch's global generator, and the `law` they came from."""
+        law = self.law(self.features(torch.as_tensor(obs, dtype=torch.float32, device=self.device)))
+        if isinstance(self.action_space, spaces.Box):
+            # as Normal.sample, without building one: this runs once an env step
+            actions = torch.addcmul(law, torch.randn_like(law), self.log_std.exp())
+        else:
+            actions = self.distribution(law).sample()
+        return actions.cpu().numpy(), law.cpu().numpy()
 
     @torch.no_grad()
     def set_action_std(self, std: np.ndarray) -> None:

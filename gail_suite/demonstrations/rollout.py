@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from gail_suite.demonstrations.dataset import ARRAY_TYPES, Demonstrations, Provenance
 from gail_suite.demonstrations.spaces import check_spaces, encode_actions, max_steps
 from gail_suite.errors import InputError
-from gail_suite.venv import true_successors
+from gail_suite.successors import true_successors
 
 if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv

@@ -11,12 +11,13 @@ from gail_suite import GAIL, BehaviouralCloning, Demonstrations, TrainConfig, ev
 from gail_suite.config import BehaviouralCloningConfig, CriticConfig, PPOConfig
 from gail_suite.errors import InputError
 from gail_suite.evaluation import Episodes
-from gail_suite.recorder import run_off
+from gail_suite.recorder import RunRecorder
 from gail_suite.reward.adversarial import AdversarialReward
 from gail_suite.reward.protocol import Transitions
 from gail_suite.reward.shaping import SHAPES
 from gail_suite.reward.views import VIEWS
 from gail_suite.run_directory import RunDirectory
+from gail_suite.run_off import run_off
 from generative_core import CriticStep, MLPCritic, load_checkpoint, save_checkpoint
 from tests.gail_suite.helpers import demonstrations
 
@@ -256,9 +257,21 @@ def test_run_off_judges_candidates_afresh(tmp_path, monkeypatch):
     def play(policy, env_id, n_episodes, **kwargs):
         return Episodes(np.full(n_episodes, policy.log_std[0].item()), np.ones(n_episodes, int), None)
 
-    monkeypatch.setattr("gail_suite.recorder.evaluate_policy", play)
+    monkeypatch.setattr("gail_suite.run_off.evaluate_policy", play)
     run_off(gail, run)
     best = load_checkpoint(run.best)
     assert best["env_steps"] == 128
     assert best["score"] == pytest.approx(3.0)
     assert all(torch.equal(before[name], value) for name, value in gail.policy.state_dict().items())
+
+
+def test_the_first_and_the_latest_look_are_candidates_whatever_their_luck(tmp_path):
+    run = RunDirectory(tmp_path)
+    recorder = RunRecorder(
+        GAIL("Hopper-v4", hopper_demonstrations(), SMALL), run, show=None, started_at=0.0, seconds_before=0.0
+    )
+    for env_steps, score in enumerate([1.0, 9.0, 8.0, 7.0, 6.0, 5.0, 2.0]):
+        recorder._keep_candidate({"policy": {}, "env_steps": env_steps, "score": score})
+    recorder.close()
+    assert [int(path.stem) for path in sorted(run.candidates.iterdir())] == [0, 1, 2, 3, 4, 6]
+    assert sorted(steps for _, steps in recorder.candidates) == [0, 1, 2, 3, 4, 6]
