@@ -132,8 +132,19 @@ CARTPOLE = TrainConfig(
     threads=1,
     warm_start=False,
     warm_up_rounds=0,
-    ppo=PPOConfig(n_steps=128, minibatch_size=256, hidden=(64, 64), target_kl=0.02, policy_lr=1e-3),
-    critic=CriticConfig(hidden=(64, 64), lr=1e-3, batch_size=64, updates_per_round=8, gradient_penalty=1.0),
+    ppo=PPOConfig(
+        n_steps=256,
+        n_epochs=10,
+        minibatch_size=256,
+        hidden=(64, 64),
+        gamma=0.98,
+        target_kl=0.01,
+        policy_lr=3e-4,
+        max_policy_lr=1e-3,
+    ),
+    critic=CriticConfig(
+        hidden=(64, 64), lr=3e-3, batch_size=64, updates_per_round=32, gradient_penalty=10.0, entropy_bonus=0.0
+    ),
 )
 
 
@@ -142,7 +153,7 @@ def test_gail_balances_cartpole_from_twenty_pairs():
     """Balancing alone proves little here, since any reward >= 0 pays for it: the actions must be the demonstrator's."""
     demos, whole = cartpole_demonstration(every=10), cartpole_demonstration(every=1)
     assert len(demos) == 20
-    gail = GAIL("CartPole-v1", demos, CARTPOLE).learn(40_000)
+    gail = GAIL("CartPole-v1", demos, CARTPOLE).learn(60_000)
     chosen, _ = gail.policy.predict(whole.obs, deterministic=True)
     assert (chosen == whole.acts.argmax(axis=1)).mean() > 0.8
     assert evaluate_policy(gail.policy, "CartPole-v1", 10, threads=1).returns.mean() > 400
