@@ -36,6 +36,9 @@ class PPOConfig:
     """Step size of the value function."""
     value_statistics_rate: float = 0.05
     """How fast the returns' running mean and spread follow, in (0, 1]."""
+    averaging: float = 0.95
+    """Decay a round of the moving average of the policy's weights, which is what is looked at, kept and saved; in
+    [0, 1), and 0 is the latest weights alone."""
     entropy_coefficient: float = 0.0
     """Weight of the entropy bonus."""
     bound_penalty: float = 0.01
@@ -212,7 +215,7 @@ def check_bounds(config: Any, prefix: str = "--") -> None:
                 low = 1
             if name in UP_TO_ONE:
                 high = 1.0
-            if name == "dropout":
+            if name in {"dropout", "averaging"}:
                 high = 0.99
             above = value > 0 if name in POSITIVE or name.endswith("_std") else value >= low
             if not (above and value <= high):  # NaN is neither

@@ -26,6 +26,7 @@ from gail_suite.reward.protocol import RewardModel, Transitions
 from gail_suite.successors import true_successors
 from gail_suite.threads import one_thread
 from gail_suite.training_policy import Distribution, TrainingPolicy, to_plain
+from generative_core.training.ema import ExponentialMovingAverage
 
 MIN_STEP_SIZE = 1e-6
 
@@ -47,6 +48,8 @@ class _Step(NamedTuple):
 class AdaptivePPO(sb3.PPO):
     """PPO with our rollouts and `train`; `learn`, callbacks and buffers are SB3's.
 
+    `average.model` is the policy with the moving average of its weights over the last rounds: it falls less often than
+    the latest weights, each of which is one noisy step away from it (Polyak & Juditsky 1992).
     `policy_frozen` keeps the policy (and the observation statistics) still while values and reward model warm up.
     `transitions` and `rewards` are the latest rollout's, (T N, ...) oldest first, from its end on.
 
@@ -98,6 +101,11 @@ class AdaptivePPO(sb3.PPO):
             device=device,
         )
         self.metrics: dict[str, float] = {}
+        self.restart_average()
+
+    def restart_average(self) -> None:
+        """Let `average.model` be the policy of this moment: its weights were set, not learned."""
+        self.average = ExponentialMovingAverage(self.policy, decay=self.config.averaging)
 
     def collect_rollouts(
         self, env: VecEnv, callback: BaseCallback, rollout_buffer: RolloutBuffer, n_rollout_steps: int
@@ -202,6 +210,7 @@ class AdaptivePPO(sb3.PPO):
             self._adapt(kl)
             if config.update_normaliser:
                 policy.normaliser.update(obs)
+            self.average.update()
         self._n_updates += config.n_epochs
         self.metrics = {
             "kl": kl,
@@ -281,8 +290,8 @@ class AdaptivePPO(sb3.PPO):
         elif kl < 0.5 * self.config.target_kl:
             self.step_size = min(self.step_size * 1.5, self.config.max_policy_lr)
 
-    def to_sb3(self) -> sb3.PPO:
-        """A stock SB3 PPO with a plain policy that computes the same; its file loads without this package."""
+    def to_sb3(self, policy: TrainingPolicy | None = None) -> sb3.PPO:
+        """A stock SB3 PPO with a plain copy of `policy` (by default the latest); loads without this package."""
         hidden = list(self.config.hidden)
         stock = sb3.PPO(
             "MlpPolicy",
@@ -298,7 +307,7 @@ class AdaptivePPO(sb3.PPO):
         stock.observation_space, stock.action_space = self.observation_space, self.action_space
         stock.n_envs, stock.num_timesteps = 1, self.num_timesteps
         stock._setup_model()
-        stock.policy.load_state_dict(to_plain(self.policy).state_dict())
+        stock.policy.load_state_dict(to_plain(policy or self.policy).state_dict())
         return stock
 
 

@@ -114,8 +114,7 @@ class Session:
         config = replace(self.config, total_env_steps=self.gail.env_steps, select="last", select_episodes=1)
         control = GAIL(config.env, self.demonstrations, config, reward_model=make_constant_control(config))
         if config.warm_start:
-            control.policy.load_state_dict(load_checkpoint(self.run.cloned)["policy"])
-            control.warm_started = True
+            control.start_from(load_checkpoint(self.run.cloned)["policy"])
         run = self.run.control()
         saved = restore(control, run)
         if control.env_steps < config.total_env_steps:

@@ -76,8 +76,11 @@ class GAIL:
 
     @property
     def policy(self) -> TrainingPolicy:
-        """Takes raw observations: `policy.predict(obs, deterministic=True)`."""
-        return self.ppo.policy
+        """What was learned, averaged over the last rounds; takes raw observations: `policy.predict(obs)`.
+
+        The weights that the next update changes are `ppo.policy`'s.
+        """
+        return self.ppo.average.model  # type: ignore[return-value]  # a copy of ppo.policy
 
     @property
     def env_steps(self) -> int:
@@ -86,14 +89,22 @@ class GAIL:
     def warm_start(self) -> CloningResult:
         """Clone the demonstrations and quieten the exploration noise: see `TrainConfig.warm_start_std`."""
         config = self.config
-        result = BehaviouralCloning(self.policy, self.demonstrations, config.cloning, config.seed).fit()
-        if hasattr(self.policy, "log_std"):
+        policy = self.ppo.policy
+        result = BehaviouralCloning(policy, self.demonstrations, config.cloning, config.seed).fit()
+        if hasattr(policy, "log_std"):
             std = config.warm_start_std
             if std is None:
                 std = float(np.clip(result.residual_std, 0.02, 0.2))
-            self.policy.set_action_std(np.full(self.policy.action_space.shape, std))  # type: ignore[arg-type]
+            policy.set_action_std(np.full(policy.action_space.shape, std))  # type: ignore[arg-type]
         self.warm_started = True
+        self.ppo.restart_average()
         return result
+
+    def start_from(self, policy: dict[str, Any]) -> None:
+        """Begin with the `policy.state_dict()` of another run's clone instead of the warm start."""
+        self.ppo.policy.load_state_dict(policy)
+        self.warm_started = True
+        self.ppo.restart_average()
 
     def learn(self, total_env_steps: int | None = None, callbacks: list[BaseCallback] | None = None) -> "GAIL":
         """Train until `total_env_steps` have been taken in all, earlier calls and a loaded run included.
@@ -111,8 +122,8 @@ class GAIL:
         return self
 
     def to_sb3(self) -> Any:
-        """A stock SB3 PPO that computes the same; its `.save` makes a file that loads without this package."""
-        return self.ppo.to_sb3()
+        """A stock SB3 PPO that computes what `policy` does; what its `.save` writes loads without this package."""
+        return self.ppo.to_sb3(self.policy)
 
     # -- exact resume --------------------------------------------------------------------------------------------------
 
@@ -120,7 +131,8 @@ class GAIL:
         """All that the next round depends on.  Only whole between two rounds."""
         venv = self.venv
         return {
-            "policy": self.policy.state(),
+            "policy": self.ppo.policy.state(),
+            "average": self.ppo.average.state_dict(),
             "reward_model": self.reward_model.state_dict(),
             "step_size": self.ppo.step_size,
             "env_steps": self.ppo.num_timesteps,
@@ -149,7 +161,8 @@ class GAIL:
                 "put the old ones back, or start a new run"
             )
         ppo, venv = self.ppo, self.venv
-        self.policy.load_state(state["policy"])
+        ppo.policy.load_state(state["policy"])
+        ppo.average.load_state_dict(state["average"])
         self.reward_model.load_state_dict(state["reward_model"])
         ppo.step_size = state["step_size"]
         ppo.num_timesteps, ppo._n_updates = state["env_steps"], state["n_updates"]

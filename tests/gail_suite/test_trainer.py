@@ -173,12 +173,12 @@ def test_cloning_recovers_a_linear_demonstrator():
     acts = np.clip(0.1 * (obs[:, :3] - 3.0), -1, 1)
     gail = GAIL("Hopper-v4", demonstrations(obs, acts, env_id="Hopper-v4"), SMALL)
     config = BehaviouralCloningConfig(max_updates=2000, input_noise=0.0)
-    result = BehaviouralCloning(gail.policy, gail.demonstrations, config, seed=0).fit()
+    result = BehaviouralCloning(gail.ppo.policy, gail.demonstrations, config, seed=0).fit()
     fresh = rng.normal(3.0, 2.0, (500, 11))
-    error = gail.policy.predict(fresh, deterministic=True)[0] - 0.1 * (fresh[:, :3] - 3.0)
+    error = gail.ppo.policy.predict(fresh, deterministic=True)[0] - 0.1 * (fresh[:, :3] - 3.0)
     assert result.held_out_loss < 1e-3
     assert np.abs(error).mean() < 0.03
-    assert gail.policy.normaliser.mean.mean() == pytest.approx(3.0, abs=0.1)
+    assert gail.ppo.policy.normaliser.mean.mean() == pytest.approx(3.0, abs=0.1)
 
 
 def test_cloning_stops_early_on_noise():
@@ -186,7 +186,7 @@ def test_cloning_stops_early_on_noise():
     demos = demonstrations(rng.normal(size=(60, 11)), rng.uniform(-1, 1, (60, 3)), env_id="Hopper-v4")
     gail = GAIL("Hopper-v4", demos, SMALL)
     config = BehaviouralCloningConfig(max_updates=20_000, min_updates_per_check=20, patience=5)
-    result = BehaviouralCloning(gail.policy, demos, config, seed=0).fit()
+    result = BehaviouralCloning(gail.ppo.policy, demos, config, seed=0).fit()
     assert result.epochs < 500
     assert result.best_epoch < result.epochs
 
@@ -216,6 +216,21 @@ def test_policy_is_frozen_during_the_warm_up_and_moves_after_it():
     assert all(torch.equal(a, b) for a, b in zip(weights, gail.policy.actor_parameters(), strict=True))
     gail.learn(3 * 128)
     assert not all(torch.equal(a, b) for a, b in zip(weights, gail.policy.actor_parameters(), strict=True))
+
+
+def test_what_comes_out_is_the_average_of_the_last_rounds(tmp_path):
+    """theta_ema follows d theta_ema + (1 - d) theta, d = min(decay, (1 + k) / (10 + k)), once a live round."""
+    config = replace(SMALL, warm_start=False, warm_up_rounds=1, ppo=replace(SMALL.ppo, averaging=0.15))
+    gail = GAIL("Hopper-v4", hopper_demonstrations(), config)
+    expected = gail.ppo.policy.action_net.weight.detach().clone()
+    for n_rounds, decay in ((1, 1.0), (2, 0.1), (3, 0.15)):
+        gail.learn(n_rounds * 128)
+        expected = torch.lerp(expected, gail.ppo.policy.action_net.weight.detach(), 1 - decay)
+        torch.testing.assert_close(gail.policy.action_net.weight, expected)
+    obs = np.random.default_rng(0).normal(size=(5, 11))
+    saved = gail.to_sb3().predict(obs, deterministic=True)[0]
+    np.testing.assert_allclose(saved, gail.policy.predict(obs, deterministic=True)[0], rtol=1e-4, atol=1e-5)
+    assert not np.allclose(saved, gail.ppo.policy.predict(obs, deterministic=True)[0], rtol=1e-4, atol=1e-5)
 
 
 def test_n_plus_m_steps_equal_a_resume(tmp_path):
