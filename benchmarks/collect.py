@@ -1,5 +1,6 @@
 """python -m benchmarks.collect RUN ...: keep the results of finished runs in benchmarks/results/imitation/."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ def result(run: RunDirectory, commit: str | None) -> dict[str, Any]:
         for row in looks
     ]
     found = read_json(run.evaluation_file)
+    if "command" in found:
+        found["command"] = re.sub(r" --out(=| )\S+", "", found["command"])  # where the run lay is no part of how
     return {**found, "commit": found.get("commit") or commit, "curve": curve}
 
 

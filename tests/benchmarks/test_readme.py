@@ -54,10 +54,12 @@ def test_collected_result_carries_commit_and_curve(tmp_path):
     run = RunDirectory(tmp_path)
     with pytest.raises(InputError, match="--resume"):
         result(run, "abc")
-    run.evaluation_file.write_text(json.dumps(found(3, 0.5)))
+    ran = found(3, 0.5) | {"command": "python -m gail_suite.train --out /somewhere/else --seed 3"}
+    run.evaluation_file.write_text(json.dumps(ran))
     run.append_metrics({"env_steps": 10, "wall_clock_s": 1.0, "eval/return_mean": 5.0})
     run.append_metrics({"env_steps": 20, "wall_clock_s": 2.0})
     kept = result(run, "abc")
     assert kept["commit"] == "abc"
+    assert kept["command"] == "python -m gail_suite.train --seed 3"
     assert kept["curve"] == [{"env_steps": 10, "wall_clock_s": 1.0, "return_mean": 5.0}]
     assert name(kept) == "Ant-v4-4x-every20-166pairs-warm-1000000-s3"
