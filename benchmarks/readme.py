@@ -30,14 +30,14 @@ def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 def imitation(results: list[dict[str, Any]]) -> str:
     """A row a task and amount of data, all seeds shown, the controls beside them."""
     groups: dict[tuple, list[dict[str, Any]]] = {}
-    for found in results:
+    for found in sorted(results, key=lambda found: found["seed"]):
         pairs = found["pairs"] if found["subsample"] > 1 else 0  # whole demonstrations differ in length by falls alone
         key = (found["env"], found["n_demos"], found["subsample"], found["warm_start"], found["env_steps"], pairs)
         groups.setdefault(key, []).append(found)
     rows = [
         [
             *_about(key, runs),
-            ", ".join(_number(run["policy"]["normalised_return"], 3) for run in sorted(runs, key=lambda r: r["seed"])),
+            ", ".join(_number(run["policy"]["normalised_return"], 3) for run in runs),
             f"{_mean(runs, 'policy', 'return_mean')} ({_mean(runs, 'policy', 'displacement_mean')} m)",
             _of_demonstrator(runs),
             *(

@@ -34,7 +34,7 @@ def test_row_shows_every_seed_in_order_and_the_mean():
     assert cells[1] == "0.250, 0.500"
     assert cells[2] == "375 (10 m)"
     assert cells[6] == "- (- m)"  # no control was run
-    assert cells[-1] == "3.0"
+    assert cells[8] == "4.0, 2.0"
 
 
 def test_other_amounts_of_data_are_other_rows():
