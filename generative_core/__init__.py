@@ -49,14 +49,20 @@ from generative_core.flows.flow import Flow
 from generative_core.flows.interpolation import interpolate
 
 # Explicit density, approximate
+from generative_core.markov_chain.ais import AISEstimate, annealed_importance_sampling, nll
+from generative_core.markov_chain.boltzmann_machine import BoltzmannMachine
+from generative_core.markov_chain.deep_boltzmann_machine import DeepBoltzmannMachine
+from generative_core.markov_chain.gaussian_rbm import GaussianRBM
+from generative_core.markov_chain.rbm import RBM
 from generative_core.variational.autoencoder import Autoencoder
-from generative_core.variational.vae import VAE
-from generative_core.variational.iwae import IWAE
-from generative_core.variational.iaf_vae import IAFVAE
 from generative_core.variational.feature_consistent_vae import FeatureConsistentVAE
+from generative_core.variational.iaf_vae import IAFVAE
+from generative_core.variational.iwae import IWAE
 from generative_core.variational.likelihoods import GaussianLikelihood
+from generative_core.variational.vae import VAE
 
 # Implicit density
+from generative_core.markov_chain.gsn import GSN
 from generative_core.adversarial.critic import MLPCritic
 from generative_core.adversarial.gan import GAN
 
@@ -66,6 +72,7 @@ from generative_core.adapters import LogitFromScore, ScoreDifference
 # Training
 from generative_core.training.batches import ShuffledBatches
 from generative_core.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from generative_core.training.contrastive_divergence import ContrastiveDivergenceStep
 from generative_core.training.ema import ExponentialMovingAverage
 from generative_core.training.fit import fit
 from generative_core.training.hooks import MetricHistory, PreviewGrid, ProgressBar, SaveCheckpoint, TensorBoard
@@ -75,6 +82,7 @@ from generative_core.training.steps import AdversarialStep, CriticStep, MaximumL
 __all__ = [
     "FVSBN",
     "GAN",
+    "GSN",
     "IAF",
     "IAFVAE",
     "IWAE",
@@ -82,7 +90,9 @@ __all__ = [
     "MAF",
     "NADE",
     "NICE",
+    "RBM",
     "VAE",
+    "AISEstimate",
     "AbstractCritic",
     "AbstractEnergy",
     "AbstractGenerator",
@@ -91,10 +101,13 @@ __all__ = [
     "AdversarialStep",
     "Autoencoder",
     "Bernoulli",
+    "BoltzmannMachine",
     "Categorical",
     "CheckpointError",
     "ClassConditionalGaussian",
+    "ContrastiveDivergenceStep",
     "CriticStep",
+    "DeepBoltzmannMachine",
     "DiagonalBiLSTM",
     "DiscretisedLogisticMixture",
     "ExponentialMovingAverage",
@@ -104,6 +117,7 @@ __all__ = [
     "Gaussian",
     "GaussianLikelihood",
     "GaussianMixture",
+    "GaussianRBM",
     "Glow",
     "KMeans",
     "LogitFromScore",
@@ -128,6 +142,7 @@ __all__ = [
     "TensorBoard",
     "TrainStep",
     "VariationalGaussianMixture",
+    "annealed_importance_sampling",
     "coding",
     "complete",
     "cosine_decay",
@@ -135,5 +150,6 @@ __all__ = [
     "interpolate",
     "linear_decay",
     "load_checkpoint",
+    "nll",
     "save_checkpoint",
 ]

@@ -18,15 +18,22 @@ from generative_core import (
     MAF,
     NADE,
     NICE,
+    RBM,
     VAE,
     AbstractCritic,
     AbstractGenerator,
     Bernoulli,
+    BoltzmannMachine,
     Categorical,
+    ClassConditionalGaussian,
+    DeepBoltzmannMachine,
     DiagonalBiLSTM,
     DiscretisedLogisticMixture,
     FeatureConsistentVAE,
     GatedPixelCNN,
+    Gaussian,
+    GaussianMixture,
+    GaussianRBM,
     Glow,
     LogitFromScore,
     MixtureOfGaussians,
@@ -38,6 +45,7 @@ from generative_core import (
     RealNVP,
     RowLSTM,
     ScoreDifference,
+    VariationalGaussianMixture,
 )
 from generative_core.adversarial.gan import MLPGenerator
 from generative_core.nets.conv import ConvDecoder, ConvEncoder
@@ -64,6 +72,8 @@ class Case:
     """Width of the context; 0 where there is none."""
     context_is_label: bool = False
     """The context is the one-hot code of a class."""
+    context_is_optional: bool = False
+    """Without a context the model gives the marginal."""
 
     def batch(self, model: Any, n: int = 6, seed: int = 0) -> tuple[Tensor, Tensor | None]:
         """(x, context): float32, as the model takes them."""
@@ -96,8 +106,33 @@ GENERATORS: dict[str, Callable[[], AbstractGenerator]] = {
     "mlp_generator_image": lambda: MLPGenerator(IMAGE, latent=2, hidden=(8,), output_activation=nn.Tanh),
 }
 
+
+def noise(n_columns: int) -> Tensor:
+    """What the models that have a `fit` are fitted to: 60 skewed rows."""
+    return torch.randn(60, n_columns, generator=seeded()).exp() - 1
+
+
+def seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
 # Explicit density, tractable: name -> Case(factory, binary=..., levels=..., context=...)
 TRACTABLES: dict[str, Case] = {
+    "gaussian": Case(lambda: Gaussian(VECTOR).fit(noise(3))),
+    "gaussian_image": Case(lambda: Gaussian(IMAGE, covariance="diag").fit(noise(16).unflatten(1, IMAGE))),
+    "class_conditional_gaussian": Case(
+        lambda: ClassConditionalGaussian(VECTOR, n_classes=CONTEXT).fit(noise(3), torch.arange(60) % 3 // 2),
+        context=CONTEXT,
+        context_is_label=True,
+        context_is_optional=True,
+    ),
+    "gaussian_mixture": Case(lambda: GaussianMixture(VECTOR, n_components=3).fit(noise(3), generator=seeded())),
+    "gaussian_mixture_diag": Case(
+        lambda: GaussianMixture(VECTOR, n_components=3, covariance="diag").fit(noise(3), generator=seeded())
+    ),
+    "variational_gaussian_mixture": Case(
+        lambda: VariationalGaussianMixture(VECTOR, n_components=4).fit(noise(3), generator=seeded())
+    ),
     "fvsbn": Case(lambda: FVSBN(IMAGE), binary=True),
     "fvsbn_conditional": Case(lambda: FVSBN(VECTOR, context_features=CONTEXT), binary=True, context=CONTEXT),
     "nade": Case(lambda: NADE(IMAGE, hidden=8), binary=True),
@@ -204,7 +239,14 @@ VARIATIONALS: dict[str, Case] = {
         context=CONTEXT,
     ),
 }
-ENERGIES: dict[str, Case] = {}
+ENERGIES: dict[str, Case] = {
+    "rbm": Case(lambda: RBM(VECTOR, n_hidden=4), binary=True),
+    "rbm_image": Case(lambda: RBM(IMAGE, n_hidden=8), binary=True),
+    "gaussian_rbm": Case(lambda: GaussianRBM(VECTOR, n_hidden=4)),
+    "boltzmann_machine": Case(lambda: BoltzmannMachine(VECTOR), binary=True),
+    "boltzmann_machine_hidden": Case(lambda: BoltzmannMachine((1, 2, 2), n_hidden=3), binary=True),
+    "deep_boltzmann_machine": Case(lambda: DeepBoltzmannMachine(IMAGE, n_hidden=(6, 4)), binary=True),
+}
 
 TWO_PLAYERS: dict[str, Callable[[], GAN]] = {
     "gan": lambda: GAN(VECTOR, latent=2, hidden=(8,)),

@@ -22,7 +22,7 @@ def parse(arguments: list[str]) -> ImageConfig:
     changed = sorted(name for name in given if given[name] != unset[name] and name not in CHANGEABLE_ON_RESUME)
     if changed:
         raise InputError(
-            f"--resume goes on with the run's own settings; leave --{changed[0].replace('_', '-')} out, or start a new run"
+            f"--resume goes on with the run's own settings: leave --{changed[0].replace('_', '-')} out, or begin anew"
         )
     return config
 

@@ -89,7 +89,7 @@ LARGE_FLOWS: dict[str, Any] = {"steps": 100_000, "batch_size": 256, "warm_up": 1
 LARGE_FLOWS |= {"ema": 0.9995, "looks": 50}
 
 CASES: dict[str, Case] = {
-    # -- explicit, tractable: binary images ------------------------------------------------------------------------------
+    # -- explicit, tractable: binary images ----------------------------------------------------------------------------
     "fvsbn": Case(
         about="FVSBN",
         dataset="mnist",
@@ -121,9 +121,7 @@ CASES: dict[str, Case] = {
         dataset="mnist",
         pixels="fixed",
         evaluation=Exact(),
-        cpu=Recipe(
-            build=lambda data: MADE(data.event_shape, hidden=(2000,)), steps=40_000, ema=0.9995, patience=10
-        ),
+        cpu=Recipe(build=lambda data: MADE(data.event_shape, hidden=(2000,)), steps=40_000, ema=0.9995, patience=10),
         gpu=Recipe(
             build=lambda data: MADE(data.event_shape, hidden=(8000,)), steps=100_000, ema=0.9995, patience=10, looks=100
         ),
@@ -194,7 +192,7 @@ CASES: dict[str, Case] = {
         cpu=Recipe(build=lambda data: pixelcnn_pp(data, channels=16, blocks=1, components=5), **SMALL_PIXELS),
         gpu=Recipe(build=lambda data: pixelcnn_pp(data, channels=64, blocks=3, components=10), **LARGE_PIXELS),
     ),
-    # -- explicit, tractable: dequantised images -------------------------------------------------------------------------
+    # -- explicit, tractable: dequantised images -----------------------------------------------------------------------
     "gaussian": Case(
         about="one Gaussian, full covariance",
         dataset="fashion-mnist",
@@ -275,7 +273,7 @@ CASES: dict[str, Case] = {
         cpu=Recipe(build=lambda data: MAF(data.event_shape, layers=5, hidden=(512,)), **SMALL_FLOWS),
         gpu=Recipe(build=lambda data: MAF(data.event_shape, layers=10, hidden=(1024, 1024)), **LARGE_FLOWS),
     ),
-    # -- explicit, approximate -------------------------------------------------------------------------------------------
+    # -- explicit, approximate -----------------------------------------------------------------------------------------
     "vae": Case(
         about="VAE",
         dataset="mnist",

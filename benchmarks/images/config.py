@@ -60,6 +60,7 @@ def config_from_dict(values: dict[str, Any]) -> ImageConfig:
     unknown = set(values) - {field.name for field in fields(ImageConfig)}
     if unknown:
         raise TypeError(f"unknown setting {sorted(unknown)[0]!r}")
-    return ImageConfig(
-        **{name: Path(value) if name in PATHS and value is not None else value for name, value in values.items()}
-    )
+    settings: dict[str, Any] = {
+        name: Path(value) if name in PATHS and value is not None else value for name, value in values.items()
+    }
+    return ImageConfig(**settings)

@@ -1,7 +1,6 @@
 """How a trained model is judged: minus log p(x) of unseen images, in nats, and how that was estimated."""
 
 import math
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -117,9 +116,7 @@ class AnnealedImportance:
     def _estimate(self, model: Any, x: Tensor, n_chains: int, n_temperatures: int, seed: int) -> AISEstimate:
         generator = torch.Generator(x.device).manual_seed(seed)
         path = model.annealed_path(x)  # from the rates of x: where the chains start does not bias Z
-        return annealed_importance_sampling(
-            path, n_chains=n_chains, n_temperatures=n_temperatures, generator=generator
-        )
+        return annealed_importance_sampling(path, n_chains=n_chains, n_temperatures=n_temperatures, generator=generator)
 
 
 def summary(parts: list[Tensor], estimator: str, **more: float) -> Figures:

@@ -91,7 +91,7 @@ class Looks:
 
     @torch.no_grad()
     def look(self) -> float:
-        """Minus log p of the validation images, or what stands for it, nats; the global random state is left as it was."""
+        """Minus log p of the validation images, or what stands for it, nats."""
         self.model.eval()  # the next train step turns the training mode on again
         nats = self.evaluation.look(self.model, self.x_validation, seed=LOOK_SEED)
         if not math.isfinite(nats):

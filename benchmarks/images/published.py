@@ -28,13 +28,21 @@ PUBLISHED: dict[str, Published] = {
         86.64, "fixed", 28, "MADE, 2 layers, 32 masks", "Germain et al. 2015, https://arxiv.org/abs/1502.03509"
     ),
     "rbm": Published(
-        86.34, "fixed", 28, "RBM, 500 units, CD-25, AIS", "Salakhutdinov & Murray 2008, 'On the quantitative analysis of DBNs'"
+        86.34,
+        "fixed",
+        28,
+        "RBM, 500 units, CD-25, AIS",
+        "Salakhutdinov & Murray 2008, 'On the quantitative analysis of DBNs'",
     ),
     "vae": Published(
         86.76, "dynamic", 28, "VAE, 1 layer, IW-5000", "Burda et al. 2016, https://arxiv.org/abs/1509.00519, table 1"
     ),
     "iaf-vae": Published(
-        79.10, "dynamic", 28, "convolutional ResNet VAE with IAF", "Kingma et al. 2016, https://arxiv.org/abs/1606.04934"
+        79.10,
+        "dynamic",
+        28,
+        "convolutional ResNet VAE with IAF",
+        "Kingma et al. 2016, https://arxiv.org/abs/1606.04934",
     ),
     "pixelcnn": Published(81.30, "fixed", 28, "PixelCNN", "van den Oord et al. 2016, https://arxiv.org/abs/1601.06759"),
     "row-lstm": Published(80.54, "fixed", 28, "Row LSTM", "van den Oord et al. 2016, https://arxiv.org/abs/1601.06759"),

@@ -50,7 +50,9 @@ def _groups(results: Iterable[Result]) -> list[list[Result]]:
                     f"the results of {run['model']} for seeds {runs[0]['seed']} and {run['seed']} are not of the same "
                     "data and estimate, so they cannot share a row: run one of them again"
                 )
-    return sorted(groups.values(), key=lambda runs: (_data(runs[0]), sum(run["test"]["nats"] for run in runs) / len(runs)))
+    return sorted(
+        groups.values(), key=lambda runs: (_data(runs[0]), sum(run["test"]["nats"] for run in runs) / len(runs))
+    )
 
 
 def _data(run: Result) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from generative_core.autoregressive.pixel_model import AbstractPixelModel, check
 from generative_core.autoregressive.pixel_trunk import Condition, PixelTrunk, as_condition
 from generative_core.nets.lstm import lstm_step
 from generative_core.nets.masked_conv import OffsetConv2d
-from generative_core.nets.pixel_cache import PixelCache
+from generative_core.nets.pixel_cache import PixelCache, RowBuffer
 
 
 @final
@@ -28,8 +28,9 @@ class DiagonalBiLSTM(AbstractPixelModel):
     or `DiscretisedLogisticMixture`.  Red, green and blue of a pixel are drawn in this order, each given those before.
     `channels` must be a multiple of 2 C (ValueError).  A context (B, K) is added to all gates.
 
-    Paper: van den Oord et al. 2016, https://arxiv.org/abs/1601.06759, sec. 3.2 and figure 3.  Differs: takes a
-    context; pixels are sorted by diagonal, which is skewing without the padding.
+    Paper: van den Oord et al. 2016, https://arxiv.org/abs/1601.06759, sec. 3.2 and figure 3.  Differs: the
+    layers to the left also read the pixel itself, or no row would ever learn of the last pixel of the one above; takes
+    a context; pixels are sorted by diagonal, which is skewing without the padding.
     """
 
     def __init__(
@@ -72,23 +73,26 @@ class DiagonalLayer(nn.Module):
         self.hidden = channels // 2
         # the gates of both directions; the states are past in all their colours, so only the input is masked
         self.input_to_state = OffsetConv2d(channels, 8 * self.hidden, mask="B", n_groups=n_groups)
+        self.itself = OffsetConv2d(n_groups, 4 * self.hidden, bias=False)  # to the left only, which is a row late
         self.condition = Condition(condition_features, 8 * self.hidden)
         bound = (2 * self.hidden) ** -0.5
         # (direction, [h beside, h above], gates); no bias, so that states outside the image stay zero
         self.state_to_state = nn.Parameter(torch.empty(2, 2 * self.hidden, 4 * self.hidden).uniform_(-bound, bound))
         self.output = OffsetConv2d(self.hidden, channels, mask="B", n_groups=n_groups)
 
-    def forward(self, y: Tensor, condition: Tensor | None = None, cache: PixelCache | None = None) -> Tensor:
+    def forward(self, y: Tensor, x: Tensor, condition: Tensor | None = None, cache: PixelCache | None = None) -> Tensor:
         gates = self.input_to_state(y, cache) + self.condition(condition)  # (B, 8h, H, W)
-        h = self._all_diagonals(gates) if cache is None else self._one_pixel(gates, cache)
+        h = self._all_diagonals(gates, x) if cache is None else self._one_pixel(gates, x, cache)
         return y + self.output(h, cache)
 
-    def _all_diagonals(self, gates: Float[Tensor, "B h8 H W"]) -> Float[Tensor, "B h H W"]:
+    def _all_diagonals(self, gates: Float[Tensor, "B h8 H W"], x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B h H W"]:
         """Both directions at once, a diagonal a step: the second one sees the image mirrored."""
         n, _, height, width = gates.shape
         order, spans = diagonals(height, width)
         mirrored = order // width * width + width - 1 - order % width
-        rightward, leftward = gates.flatten(2).permute(2, 0, 1).chunk(2, dim=2)  # (H*W, B, 4h) each
+        rightward, leftward = gates.chunk(2, dim=1)
+        rightward = rightward.flatten(2).permute(2, 0, 1)  # (H*W, B, 4h)
+        leftward = (leftward + self.itself(x)).flatten(2).permute(2, 0, 1)
         both = torch.stack([rightward[order], leftward[mirrored]])  # (2, H*W, B, 4h), diagonal after diagonal
 
         h = c = gates.new_zeros(2, 0, n, self.hidden)  # of the rows first to end of the last diagonal
@@ -108,18 +112,14 @@ class DiagonalLayer(nn.Module):
         told_from_above = F.pad(leftward[:-width], (0, 0, 0, 0, width, 0))  # a row down
         return (rightward + told_from_above).permute(1, 2, 0).unflatten(2, (height, width))
 
-    def _one_pixel(self, gates: Float[Tensor, "n h8 1 1"], cache: PixelCache) -> Float[Tensor, "n h 1 1"]:
+    def _one_pixel(
+        self, gates: Float[Tensor, "n h8 1 1"], x: Float[Tensor, "n C H W"], cache: PixelCache
+    ) -> Float[Tensor, "n h 1 1"]:
         """The step to the right is made here; the steps to the left were made for the whole row above, now complete."""
         rightward, leftward = gates.chunk(2, dim=1)
         waiting = cache.buffer((self, "gates to the left"), leftward.shape[1], above=1)
         waiting.write(leftward)
-        if cache.row == 0:
-            told_from_above = gates.new_zeros(len(gates), self.hidden, 1, 1)
-        else:
-            row = cache.per_row(
-                self, lambda: self._row_to_the_left(waiting.read((-1, -1), (0, 0), whole_row=True), cache)
-            )
-            told_from_above = cache.at_pixel(row)
+        told_from_above = cache.at_pixel(cache.per_row(self, lambda: self._row_above(waiting, x, cache)))
 
         states = cache.buffer((self, "states to the right"), 2 * self.hidden, above=1, left=1)
         window = states.read((-1, 0), (-1, 0))  # (n, 2h, 2, 2)
@@ -129,9 +129,15 @@ class DiagonalLayer(nn.Module):
         states.write(torch.cat([h, c], dim=1)[:, :, None, None])
         return h[:, :, None, None] + told_from_above
 
-    def _row_to_the_left(self, gates: Float[Tensor, "n h4 1 W"], cache: PixelCache) -> Float[Tensor, "n h 1 W"]:
-        """The states of the row above the present one, from the right end to the left."""
-        states = cache.buffer((self, "states to the left"), self.hidden, above=1)  # a row behind: present is above
+    def _row_above(
+        self, waiting: RowBuffer, x: Float[Tensor, "n C H W"], cache: PixelCache
+    ) -> Float[Tensor, "n h 1 W"]:
+        """The states to the left of the row above the present one, from its right end."""
+        if cache.row == 0:
+            return x.new_zeros(len(x), self.hidden, 1, cache.width)
+        own = self.itself(cache.crop(x, (-1, -1), (0, 0), whole_row=True), cache)
+        gates = waiting.read((-1, -1), (0, 0), whole_row=True) + own  # (n, 4h, 1, W)
+        states = cache.buffer((self, "states to the left"), self.hidden, above=1)  # a row late itself
         h_above = states.read((-1, -1), (0, 0), whole_row=True)  # (n, h, 1, W)
         h = c = gates.new_zeros(len(gates), self.hidden)
         row = []

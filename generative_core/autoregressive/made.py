@@ -77,8 +77,7 @@ class MADE(AbstractTractable):
 
     @property
     def order(self) -> Int64[Tensor, "D"]:
-        """The flat index of the element drawn first, second, and so on.  Raises ValueError with several masks."""
-        self._require_one_mask()
+        """The flat index of the element drawn first, second, and so on; of the first set, where there are several."""
         return self.member_order(0)
 
     def log_prob(self, x: Float[Tensor, "B *E"], context: Float[Tensor, "B K"] | None = None) -> Float[Tensor, "B"]:
@@ -102,7 +101,11 @@ class MADE(AbstractTractable):
 
     def walk(self, n: int, context: Float[Tensor, "n K"] | None = None) -> Walk:
         """See `Autoregressive.walk`.  Raises ValueError with several masks."""
-        self._require_one_mask()
+        if self.n_masks > 1:
+            raise ValueError(
+                f"this MADE is a mean over {self.n_masks} sets of masks, which has no single order to walk along; "
+                "take one set with .member(m), or build it with n_masks=1"
+            )
         return self.member_walk(n, context, 0)
 
     def member(self, m: int) -> OneOrder:
@@ -139,10 +142,3 @@ class MADE(AbstractTractable):
             value = yield parameters
             first = torch.addcmul(first, value.unsqueeze(1), weights[0][:, d])
             seen[:, d] = value
-
-    def _require_one_mask(self) -> None:
-        if self.n_masks > 1:
-            raise ValueError(
-                f"this MADE is a mean over {self.n_masks} sets of masks, which has no single order to walk along; "
-                "take one set with .member(m), or build it with n_masks=1"
-            )

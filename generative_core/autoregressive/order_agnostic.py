@@ -101,27 +101,24 @@ class OrderAgnosticNADE(AbstractTractable):
 
     @property
     def order(self) -> Int64[Tensor, "D"]:
-        """The flat index of the element drawn first, second, and so on.  Raises ValueError with several orders."""
-        return self._only_member()
+        """The flat index of the element drawn first, second, and so on; of the first order, where there are several."""
+        return self.get_buffer("orders")[0]
 
     def walk(self, n: int, context: Float[Tensor, "n K"] | None = None) -> Walk:
         """See `Autoregressive.walk`.  Raises ValueError with several orders."""
-        return self.member_walk(n, context, self._only_member())
-
-    def in_order(self, order: Int64[Tensor, "D"]) -> OneOrder:
-        """The model that visits the elements in this order, given by their flat indices."""
-        if not torch.equal(order.sort().values, torch.arange(self.n_dims, device=order.device)):
-            raise ValueError(f"an order lists the elements 0 to {self.n_dims - 1} once, got {order.tolist()}")
-        return OneOrder(self, order)
-
-    def _only_member(self) -> Tensor:
         orders = self.get_buffer("orders")
         if len(orders) > 1:
             raise ValueError(
                 f"this OrderAgnosticNADE is a mean over {len(orders)} orders, which has no single order to walk along; "
                 "take one with .in_order(order), or build it with n_orders=1"
             )
-        return orders[0]
+        return self.member_walk(n, context, orders[0])
+
+    def in_order(self, order: Int64[Tensor, "D"]) -> OneOrder:
+        """The model that visits the elements in this order, given by their flat indices."""
+        if not torch.equal(order.sort().values, torch.arange(self.n_dims, device=order.device)):
+            raise ValueError(f"an order lists the elements 0 to {self.n_dims - 1} once, got {order.tolist()}")
+        return OneOrder(self, order)
 
     def member_order(self, member: Int64[Tensor, "D"]) -> Int64[Tensor, "D"]:
         """An order is its own name."""

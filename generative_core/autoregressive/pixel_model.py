@@ -72,7 +72,6 @@ class AbstractPixelModel(AbstractTractable):
         yield from walk_pixels(lambda x, cache: self.element_parameters(x, context, cache), x, cached=cached)
 
 
-@torch.no_grad()
 def walk_pixels(
     element_parameters: Callable[[Tensor, PixelCache | None], Tensor],
     x: Float[Tensor, "n C H W"],
@@ -81,6 +80,7 @@ def walk_pixels(
     cached: bool = True,
 ) -> Walk:
     """Visit the pixels of x in order and fill in, in place, what is sent; known pixels are passed by."""
+    element_parameters = torch.no_grad()(element_parameters)  # the buffers are written in place
     _, n_colours, height, width = x.shape
     cache = PixelCache(x, height, width) if cached else None
     for row in range(height):

@@ -12,8 +12,8 @@ from generative_core.nets.pixel_cache import PixelCache
 class PixelTrunk(nn.Module):
     """Masked 7 x 7 "A", the layers, then twice ReLU and a masked 1 x 1 "B": x (B, C, H, W) -> (B, C, H, W, P).
 
-    A layer is called as layer(y, condition, cache) with y (B, channels, H, W) and returns the like; at (i, j) it sees y
-    up to and including (i, j).  `condition` is (B, K, 1, 1), (B, K, H, W) or None.
+    A layer is called as layer(y, x, condition, cache) with y (B, channels, H, W) and returns the like; at (i, j) it may
+    read y up to and including (i, j), and x before it.  `condition` is (B, K, 1, 1), (B, K, H, W) or None.
 
     Paper: van den Oord et al. 2016, https://arxiv.org/abs/1601.06759, table 1.
     """
@@ -34,7 +34,7 @@ class PixelTrunk(nn.Module):
             condition = cache.at_pixel(condition)
         y = self.first.on_image(x, cache)
         for layer in self.layers:
-            y = layer(y, condition, cache)
+            y = layer(y, x, condition, cache)
         y = self.head(y.relu(), cache)
         y = self.output(y.relu(), cache)
         return by_element(y, self.n_colours)

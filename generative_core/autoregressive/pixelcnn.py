@@ -70,7 +70,7 @@ class ResidualConv(nn.Module):
         self.widen = OffsetConv2d(hidden, channels, mask="B", n_groups=n_groups)
         self.condition = Condition(condition_features, hidden)
 
-    def forward(self, y: Tensor, condition: Tensor | None = None, cache: PixelCache | None = None) -> Tensor:
+    def forward(self, y: Tensor, x: Tensor, condition: Tensor | None = None, cache: PixelCache | None = None) -> Tensor:
         h = self.narrow(y.relu(), cache)
         h = self.look(h.relu(), cache) + self.condition(condition)
         return y + self.widen(h.relu(), cache)

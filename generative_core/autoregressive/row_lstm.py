@@ -76,7 +76,7 @@ class RowLSTMLayer(nn.Module):
         self.condition = Condition(condition_features, 4 * self.hidden)
         self.output = OffsetConv2d(self.hidden, channels, mask="B", n_groups=n_groups)
 
-    def forward(self, y: Tensor, condition: Tensor | None = None, cache: PixelCache | None = None) -> Tensor:
+    def forward(self, y: Tensor, x: Tensor, condition: Tensor | None = None, cache: PixelCache | None = None) -> Tensor:
         gates = self.input_to_state(y, cache) + self.condition(condition)  # (B, 4h, H, W)
         h = self._all_rows(gates) if cache is None else self._one_pixel(gates, cache)
         return y + self.output(h, cache)

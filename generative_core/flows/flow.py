@@ -114,3 +114,9 @@ def require_vector_or_image(event_shape: Sequence[int], model: str) -> bool:
         raise ValueError(f"{model} takes vectors (D,) or images (C, H, W), got event_shape={tuple(event_shape)}")
     require_elements(event_shape, model)
     return len(event_shape) == 1
+
+
+def require_positive(name: str, n: int) -> None:
+    """Raises ValueError on a flow without a layer."""
+    if n < 1:
+        raise ValueError(f"a flow needs at least one layer, got {name}={n}")

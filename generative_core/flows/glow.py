@@ -12,7 +12,7 @@ from generative_core.flows.bijector import AbstractBijector, Chain
 from generative_core.flows.conditioners import ConvConditioner, MLPConditioner, NetFactory
 from generative_core.flows.couplings import couple_halves
 from generative_core.flows.elementwise import Affine
-from generative_core.flows.flow import AbstractFlow, require_vector_or_image
+from generative_core.flows.flow import AbstractFlow, require_positive, require_vector_or_image
 from generative_core.flows.linear import InvertibleLinear
 from generative_core.flows.multiscale import MultiScale, Squeeze, choose_halvings
 
@@ -49,6 +49,7 @@ class Glow(AbstractFlow):
         base: AbstractBase | None = None,
     ) -> None:
         on_vectors = require_vector_or_image(event_shape, "Glow")
+        require_positive("steps", steps)
         if hidden is None:
             hidden = (128, 128) if on_vectors else (64, 64)
         make_net = partial(

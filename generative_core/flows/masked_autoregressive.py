@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from generative_core.flows.bijector import AbstractBijector
 from generative_core.flows.elementwise import AbstractElementwise, Affine
+from generative_core.flows.flow import require_positive
 from generative_core.nets.masked import MaskedMLP
 from generative_core.nets.masked_walk import walk_masked
 
@@ -21,8 +22,8 @@ class MaskedAutoregressive(AbstractBijector):
     """y_d = g(x_d; net_d(x_before d, context)): one pass of the network forward, one element after another back.
 
     The Jacobian is triangular in the network's order, so its log-determinant is a sum over elements.  The inverse costs
-    the arithmetic of one pass, in D steps (see `walk_masked`), and is differentiable.  The network's last layer is set
-    to zero, so that the map starts as the identity; the weights before it grow by what their masks took from the
+    the arithmetic of one pass, in D steps (see `walk_masked`), and is differentiable.  The network's outputs are set to
+    zero, so that the map starts as the identity; the weights before it grow by what their masks took from the
     variance.  Raises ValueError where the network's outputs do not fit the map.
 
     Papers: Papamakarios et al. 2017, https://arxiv.org/abs/1705.07057, eq. 3-5, for x -> y as data -> noise; Kingma et
@@ -38,8 +39,10 @@ class MaskedAutoregressive(AbstractBijector):
             )
         self.net = net
         self.elementwise = elementwise
-        for parameter in net.layers[-1].parameters():
-            nn.init.zeros_(parameter)
+        for layer in (net.layer(-1), net.direct):
+            if layer is not None:
+                for parameter in layer.parameters():
+                    nn.init.zeros_(parameter)
         with torch.no_grad():
             for i in range(len(net.layers) - 1):
                 share_unmasked = (net.masked_weight(i, 0) != 0).double().mean(1, keepdim=True).clamp_min(_LEAST_SHARE)
@@ -80,8 +83,7 @@ def reversing_layers(
     max_log_scale: float,
 ) -> list[MaskedAutoregressive]:
     """Affine layers over the flattened event: the first in its natural order, every next in the order reversed."""
-    if n_layers < 1:
-        raise ValueError(f"an autoregressive flow needs at least one layer, got layers={n_layers}")
+    require_positive("layers", n_layers)
     n_dims = math.prod(event_shape)
     affine = Affine(max_log_scale)
     layers = []

@@ -13,7 +13,7 @@ from generative_core.flows.bijector import AbstractBijector, Chain
 from generative_core.flows.conditioners import ConvConditioner, MLPConditioner, NetFactory
 from generative_core.flows.couplings import MaskedCoupling, checkerboard, couple_halves
 from generative_core.flows.elementwise import Affine
-from generative_core.flows.flow import AbstractFlow, require_vector_or_image
+from generative_core.flows.flow import AbstractFlow, require_positive, require_vector_or_image
 from generative_core.flows.linear import Permutation, deal
 from generative_core.flows.multiscale import MultiScale, Squeeze, choose_halvings
 
@@ -53,6 +53,9 @@ class RealNVP(AbstractFlow):
         base: AbstractBase | None = None,
     ) -> None:
         on_vectors = require_vector_or_image(event_shape, "RealNVP")
+        if couplings is None:
+            couplings = 8 if on_vectors else 3
+        require_positive("couplings", couplings)
         if hidden is None:
             hidden = (128, 128) if on_vectors else (64, 64)
         make_net = partial(
@@ -65,9 +68,9 @@ class RealNVP(AbstractFlow):
         n_scales = 1 + choose_halvings(event_shape, None if scales is None else scales - 1, at_least=0)
         bijector: AbstractBijector
         if on_vectors:
-            bijector = _on_vectors(event_shape[0], 8 if couplings is None else couplings, make_net, affine)
+            bijector = _on_vectors(event_shape[0], couplings, make_net, affine)
         else:
-            bijector = _on_images(event_shape, n_scales, 3 if couplings is None else couplings, make_net, affine)
+            bijector = _on_images(event_shape, n_scales, couplings, make_net, affine)
         super().__init__(
             event_shape, bijector=bijector, base=base or StandardNormal(), context_features=context_features
         )

@@ -42,7 +42,7 @@ class GaussianRBM(AbstractGibbs):
         self.event_shape = tuple(event_shape)
         self.n_hidden = n_hidden
         self.min_variance = min_variance
-        self.weight = nn.Parameter(0.01 * torch.randn(self.n_visible, n_hidden))
+        self.weight = nn.Parameter(0.5 * self.n_visible**-0.5 * torch.randn(self.n_visible, n_hidden))
         self.visible_bias = nn.Parameter(torch.zeros(self.n_visible))
         self.hidden_bias = nn.Parameter(torch.zeros(n_hidden))
         self.log_excess_variance = nn.Parameter(torch.full((self.n_visible,), math.log1p(-min(min_variance, 0.5))))

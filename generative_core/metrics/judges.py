@@ -26,10 +26,10 @@ FORMAT = "generative_core judge 1"
 
 @final
 class JudgeCNN(nn.Module):
-    """Two blocks of (3 x 3 convolution, batch norm, ReLU, 2 x 2 max-pool), a hidden layer of features, and classes.
+    """Two blocks of (5 x 5 convolution of stride 2, batch norm, ReLU), a hidden layer of features, and the classes.
 
     x (B, C, H, W) -> logits (B, n_classes); `features` are the hidden layer after its ReLU, (B, n_features) >= 0.
-    Raises ValueError for events that are no images of 4 x 4 pixels or more.
+    Raises ValueError for events that are no images.
     """
 
     def __init__(
@@ -37,20 +37,21 @@ class JudgeCNN(nn.Module):
         event_shape: Sequence[int],
         *,
         n_classes: int,
-        channels: tuple[int, int] = (16, 32),
+        channels: tuple[int, int] = (32, 64),
         n_features: int = 128,
     ) -> None:
         super().__init__()
         self.event_shape = tuple(event_shape)
-        if len(self.event_shape) != 3 or min(self.event_shape[1:]) < 4:
+        if len(self.event_shape) != 3:
             raise ValueError(
-                f"JudgeCNN judges images (C, H, W) of 4 x 4 pixels or more, got {self.event_shape}; for vectors use "
-                "a metric that needs no network, such as mmd_squared or c2st"
+                f"JudgeCNN judges images (C, H, W), got events of shape {self.event_shape}; for vectors use a metric "
+                "that needs no network, such as mmd_squared or c2st"
             )
         self.n_classes = n_classes
         in_channels, height, width = self.event_shape
         self.blocks = nn.Sequential(*_block(in_channels, channels[0]), *_block(channels[0], channels[1]))
-        self.hidden = nn.Linear(channels[1] * (height // 4) * (width // 4), n_features)
+        n_places = -(-height // 4) * -(-width // 4)  # each block halves the sides, odd ones rounded up
+        self.hidden = nn.Linear(channels[1] * n_places, n_features)
         self.head = nn.Linear(n_features, n_classes)
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B K"]:
@@ -63,14 +64,14 @@ class JudgeCNN(nn.Module):
 
 
 def _block(n_in: int, n_out: int) -> tuple[nn.Module, ...]:
-    return nn.Conv2d(n_in, n_out, 3, padding=1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU(), nn.MaxPool2d(2)
+    return nn.Conv2d(n_in, n_out, 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(n_out), nn.ReLU()
 
 
 @dataclass(frozen=True, kw_only=True)
 class JudgeConfig:
     """How a judge is trained: Adam with one linear warm-up (a tenth of the updates) and a linear decay to zero."""
 
-    epochs: int = 6
+    epochs: int = 5
     batch_size: int = 128
     lr: float = 3e-3
     """At the end of the warm-up."""
@@ -179,7 +180,6 @@ def _initialise(net: JudgeCNN, generator: torch.Generator) -> None:
     for module in net.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             bound = (6 / module.weight[0].numel()) ** 0.5
-            nn.init.zeros_(module.weight)
             with torch.no_grad():
                 module.weight.uniform_(-bound, bound, generator=generator)
             if module.bias is not None:

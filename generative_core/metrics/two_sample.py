@@ -30,7 +30,7 @@ class TwoSampleTest(NamedTuple):
 
 def c2st(
     x: Float[Tensor, "n *E"],
-    y: Float[Tensor, "n *E"],
+    y: Float[Tensor, "m *E"],
     *,
     classifier: Classifier | None = None,
     n_folds: int = 5,

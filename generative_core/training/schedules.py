@@ -8,12 +8,12 @@ Schedule = Callable[[int], float]
 
 
 def linear_decay(n_steps: int, *, warm_up: int = 0, final: float = 0.0) -> Schedule:
-    """1 -> `final` in a straight line over `n_steps` updates, after a straight rise over the first `warm_up` of them."""
+    """1 -> `final` in a straight line over `n_steps` updates, after a straight rise over the first `warm_up`."""
     return _decay(n_steps, warm_up, final, lambda done: 1 - done)
 
 
 def cosine_decay(n_steps: int, *, warm_up: int = 0, final: float = 0.0) -> Schedule:
-    """1 -> `final` along half a cosine over `n_steps` updates, after a straight rise over the first `warm_up` of them.
+    """1 -> `final` along half a cosine over `n_steps` updates, after a straight rise over the first `warm_up`.
 
     Paper: Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983, eq. 5 without restarts.
     """

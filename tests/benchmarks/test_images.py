@@ -13,8 +13,8 @@ from benchmarks.images import __main__ as command_line
 from benchmarks.images import progress, report
 from benchmarks.images.cases import CASES
 from benchmarks.images.config import ImageConfig
-from benchmarks.images.events import load_events
 from benchmarks.images.evaluation import AnnealedImportance, Exact, ImportanceWeighted
+from benchmarks.images.events import load_events
 from benchmarks.images.recipes import Case, ClosedForm, Recipe, StepSettings, persistent_chains
 from gail_suite.errors import InputError
 from generative_core import FVSBN, VAE, Bernoulli, Gaussian, load_checkpoint

@@ -4,13 +4,12 @@ import math
 
 import pytest
 import torch
-from torch import nn
 
 from generative_core import FVSBN, MADE, NADE, AbstractTractable, Categorical, MaximumLikelihoodStep
 from generative_core import DiscretisedLogisticMixture as Logistics
+from generative_core.autoregressive.coding import decode, encode
 from generative_core.autoregressive.conditionals import DiscreteConditional
 from generative_core.autoregressive.protocols import Autoregressive, log_prob_along
-from generative_core.coding import decode, encode
 from tests import zoo
 
 pytest.importorskip("constriction")
@@ -19,10 +18,8 @@ pytest.importorskip("constriction")
 def walks(case: zoo.Case) -> bool:
     """A model of one order over elements that have finitely many values."""
     model = case.make()
-    try:
-        return isinstance(model, Autoregressive) and isinstance(model.conditional, DiscreteConditional)
-    except ValueError:  # several orders
-        return False
+    is_mean = getattr(model, "n_masks", 1) > 1 or len(getattr(model, "orders", [0])) > 1
+    return isinstance(model, Autoregressive) and isinstance(model.conditional, DiscreteConditional) and not is_mean
 
 
 CASES = {name: case for name, case in zoo.TRACTABLES.items() if walks(case)}
@@ -104,10 +101,10 @@ def test_every_damaged_byte_and_every_cut_is_noticed(nade, x):
     data = encode(nade, x)
     for i in range(len(data)):
         damaged = data[:i] + bytes([data[i] ^ 0x10]) + data[i + 1 :]
-        with pytest.raises(ValueError, match="damaged|do not begin"):
+        with pytest.raises(ValueError, match=r"damaged|do not begin"):
             decode(nade, damaged)
     for n_bytes in range(len(data)):
-        with pytest.raises(ValueError, match="damaged|do not begin"):
+        with pytest.raises(ValueError, match=r"damaged|do not begin"):
             decode(nade, data[:n_bytes])
 
 
@@ -181,17 +178,3 @@ def test_what_cannot_be_coded_is_refused(nade, x):
     real = zoo.TRACTABLES["made_real_conditional"].make().eval()
     with pytest.raises(ValueError, match="continuous"):
         encode(real, torch.zeros(2, 3), torch.zeros(2, zoo.CONTEXT))
-
-
-def test_a_walk_does_not_need_the_whole_network_each_step():
-    """The MADE walk adds a column to the first layer: no hidden layer is as wide as the event, so it must not rebuild."""
-    counted = []
-
-    class Counted(nn.ReLU):
-        def forward(self, h):
-            counted.append(h.shape)
-            return super().forward(h)
-
-    model = MADE((20,), hidden=(8,), activation=Counted).eval()
-    encode(model, torch.zeros(3, 20))
-    assert counted == [(3, 8)] * 20

@@ -83,7 +83,9 @@ def test_sampling_is_continuing_from_nothing():
     model = shaken(FVSBN(SHAPE))
     draws = [
         model.sample(7, generator=torch.Generator().manual_seed(0)),
-        continue_from(model, torch.full((7, *SHAPE), torch.nan).double(), 0, generator=torch.Generator().manual_seed(0)),
+        continue_from(
+            model, torch.full((7, *SHAPE), torch.nan).double(), 0, generator=torch.Generator().manual_seed(0)
+        ),
     ]
     assert_close(*draws, rtol=0, atol=0)
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from generative_core import MADE, Categorical, MaximumLikelihoodStep, MixtureOfGaussians
+from generative_core import MADE, Categorical, MaximumLikelihoodStep, MixtureOfGaussians, complete
 from generative_core.autoregressive.protocols import log_prob_along
 from tests.generative_core.autoregressive_laws import (
     assert_samples_follow_density,
@@ -105,9 +105,9 @@ def test_training_takes_the_masks_in_turn_and_the_turn_is_saved():
 def test_several_masks_have_no_single_order():
     model = build((2, 3), **VARIANTS["masks"])
     with pytest.raises(ValueError, match=r"\.member\(m\)"):
-        _ = model.order
-    with pytest.raises(ValueError, match=r"\.member\(m\)"):
         model.walk(1)
+    with pytest.raises(ValueError, match=r"\.member\(m\)"):
+        complete(model, torch.zeros(1, 2, 3).double(), torch.zeros(2, 3, dtype=torch.bool))
     with pytest.raises(ValueError, match="0 to 2"):
         model.member(3)
 
@@ -119,7 +119,7 @@ def test_a_real_valued_density_integrates_to_one():
 
 
 def test_standardised_vectors_with_constant_and_repeated_values_train_without_a_spike():
-    """The density that a reward is made of: 12 dims, one constant, one with two values, one copied, one heavy-tailed."""
+    """What a reward is made of: 12 dims, of which one is constant, one has two values, one is a copy, one has tails."""
     torch.manual_seed(0)
     x = torch.randn(2000, 12, generator=torch.Generator().manual_seed(0))
     x[:, 3] = 0.0
