@@ -133,9 +133,9 @@ TRACTABLES: dict[str, Case] = {
     "variational_gaussian_mixture": Case(
         lambda: VariationalGaussianMixture(VECTOR, n_components=4).fit(noise(3), generator=seeded())
     ),
-    "fvsbn": Case(lambda: FVSBN(IMAGE), binary=True),
+    "fvsbn": Case(lambda: FVSBN((1, 3, 4)), binary=True),
     "fvsbn_conditional": Case(lambda: FVSBN(VECTOR, context_features=CONTEXT), binary=True, context=CONTEXT),
-    "nade": Case(lambda: NADE(IMAGE, hidden=8), binary=True),
+    "nade": Case(lambda: NADE((1, 3, 4), hidden=8), binary=True),
     "nade_real_conditional": Case(
         lambda: NADE(VECTOR, hidden=8, conditional=MixtureOfGaussians(2), context_features=CONTEXT), context=CONTEXT
     ),
@@ -144,7 +144,7 @@ TRACTABLES: dict[str, Case] = {
         binary=True,
         context=CONTEXT,
     ),
-    "made": Case(lambda: MADE(IMAGE, hidden=(16, 16), direct=True), binary=True),
+    "made": Case(lambda: MADE((1, 3, 4), hidden=(16, 16), direct=True), binary=True),
     "made_masks": Case(lambda: MADE(VECTOR, hidden=(16,), n_masks=3, random_order=True), binary=True),
     "made_real_conditional": Case(
         lambda: MADE(

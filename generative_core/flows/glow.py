@@ -25,7 +25,7 @@ class Glow(AbstractFlow):
 
     Images (C, H, W): each level halves the sides (28 -> 14 -> 7; by default once, and as often as leaves them whole and
     at least 4), takes `steps` steps, and lets half of the channels leave as noise whose mean and scale the other half
-    gives.  `hidden` (64, 64) are the widths of `ConvConditioner`.
+    gives.  `hidden` (32, 32) are the widths of `ConvConditioner`.
 
     Vectors (D,): `steps` steps, with perceptrons of widths `hidden` (128, 128).
 
@@ -51,7 +51,7 @@ class Glow(AbstractFlow):
         on_vectors = require_vector_or_image(event_shape, "Glow")
         require_positive("steps", steps)
         if hidden is None:
-            hidden = (128, 128) if on_vectors else (64, 64)
+            hidden = (128, 128) if on_vectors else (32, 32)
         make_net = partial(
             MLPConditioner if on_vectors else ConvConditioner,
             hidden=hidden,

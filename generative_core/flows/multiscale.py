@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import cast, final
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -16,15 +15,21 @@ from generative_core.flows.bijector import AbstractBijector
 class Squeeze(AbstractBijector):
     """(C, H, W) -> (4 C, H/2, W/2): each 2x2 block of pixels becomes four channels."""
 
+    # torch's pixel_unshuffle does the same, but leaves the shape of an empty batch as it is
+
     def forward_and_log_det(
         self, x: Float[Tensor, "B C H W"], context: Float[Tensor, "B K"] | None = None
     ) -> tuple[Float[Tensor, "B C4 H2 W2"], Float[Tensor, "B"]]:
-        return F.pixel_unshuffle(x, 2), x.new_zeros(len(x))
+        n, c, h, w = x.shape
+        blocks = x.reshape(n, c, h // 2, 2, w // 2, 2).permute(0, 1, 3, 5, 2, 4)  # -> (B, C, 2, 2, H/2, W/2)
+        return blocks.reshape(n, 4 * c, h // 2, w // 2), x.new_zeros(n)
 
     def inverse_and_log_det(
         self, y: Float[Tensor, "B C4 H2 W2"], context: Float[Tensor, "B K"] | None = None
     ) -> tuple[Float[Tensor, "B C H W"], Float[Tensor, "B"]]:
-        return F.pixel_shuffle(y, 2), y.new_zeros(len(y))
+        n, c4, h2, w2 = y.shape
+        rows = y.reshape(n, c4 // 4, 2, 2, h2, w2).permute(0, 1, 4, 2, 5, 3)  # -> (B, C, H/2, 2, W/2, 2)
+        return rows.reshape(n, c4 // 4, 2 * h2, 2 * w2), y.new_zeros(n)
 
 
 @final

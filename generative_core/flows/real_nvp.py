@@ -29,7 +29,7 @@ class RealNVP(AbstractFlow):
 
     Images (C, H, W): `scales` resolutions, by default as many as leave the sides even and at least 4 (28 -> 14 -> 7).
     At each one `couplings` (3) with checkerboard masks and as many with channel masks, after which half of the channels
-    leave; the last one has couplings + 1 with checkerboard masks.  `hidden` (64, 64) are `ConvConditioner`'s widths.
+    leave; the last one has couplings + 1 with checkerboard masks.  `hidden` (32, 32) are `ConvConditioner`'s widths.
 
     |s| < `max_log_scale`.  Raises ValueError on events of one element or of another shape than declared, and on scales
     that do not fit.
@@ -57,7 +57,7 @@ class RealNVP(AbstractFlow):
             couplings = 8 if on_vectors else 3
         require_positive("couplings", couplings)
         if hidden is None:
-            hidden = (128, 128) if on_vectors else (64, 64)
+            hidden = (128, 128) if on_vectors else (32, 32)
         make_net = partial(
             MLPConditioner if on_vectors else ConvConditioner,
             hidden=hidden,

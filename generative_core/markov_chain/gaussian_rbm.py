@@ -30,6 +30,9 @@ class GaussianRBM(AbstractGibbs):
     explain the data; they stay above `min_variance`, in x's unit squared, so that a constant dimension does not take
     the likelihood to infinity.
 
+    Clusters that lie many s apart stop the chain: persistent chains then cannot cross, and the clusters' shares drift.
+    Train such data with `ContrastiveDivergenceStep(..., persistent=False)`, whose chains start in every cluster.
+
     Papers: Welling et al. 2004, "Exponential family harmoniums"; the parameters: Cho et al. 2011, "Improved learning of
     Gaussian-Bernoulli restricted Boltzmann machines", eq. 2.
     """

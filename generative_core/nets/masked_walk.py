@@ -25,20 +25,21 @@ def walk_masked(
     sizes = [torch.bincount(of_layer, minlength=net.n_in).tolist() for of_layer in degrees]
     starts = [torch.tensor([0, *of_layer]).cumsum(0).tolist() for of_layer in sizes]
 
-    # units sorted by degree, so that those of one degree are neighbours: (n_in, n_out) from here on
+    # units sorted by degree, so that those of one degree are neighbours
     weights = [net.masked_weight(i, member) for i in range(n_layers)]
     biases: list[Tensor] = [net.layer(i).bias for i in range(n_layers)]
     for i, order in enumerate(by_degree):
         weights[i], biases[i] = weights[i][order], biases[i][order]
         weights[i + 1] = weights[i + 1][:, order]
-    groups = [weight.T.split(of_layer) for weight, of_layer in zip(weights[1:], sizes, strict=True)]
+    columns = weights[0].unbind(1)  # of each input, (width,)
+    groups = [weight.T.split(of_layer) for weight, of_layer in zip(weights[1:], sizes, strict=True)]  # (k, n_out) each
 
     inputs = net.join(weights[0].new_zeros(n, net.n_in), context)
     # what each layer has received so far; the last one is the outputs
     received = [F.linear(inputs, weights[0], biases[0]), *(bias.expand(n, -1) for bias in biases[1:])]
-    direct = None if net.direct is None else net.masked_direct(member).T
+    direct = None if net.direct is None else net.masked_direct(member)
     if direct is not None:
-        received[-1] = received[-1] + inputs @ direct
+        received[-1] = received[-1] + F.linear(inputs, direct)
     for t, element in enumerate(net.get_buffer("orders")[member].tolist()):
         h = None
         for i, of_layer in enumerate(sizes):
@@ -49,6 +50,6 @@ def walk_masked(
             received[i + 1] = torch.addmm(received[i + 1], net.activation(h), groups[i][t])
         first = element * net.n_out_per_dim
         value = yield received[-1][:, first : first + net.n_out_per_dim]
-        received[0] = torch.addcmul(received[0], value.unsqueeze(1), weights[0][:, element])
+        received[0] = torch.addcmul(received[0], value.unsqueeze(1), columns[element])
         if direct is not None:
-            received[-1] = torch.addcmul(received[-1], value.unsqueeze(1), direct[element])
+            received[-1] = torch.addcmul(received[-1], value.unsqueeze(1), direct[:, element])

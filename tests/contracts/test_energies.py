@@ -20,7 +20,7 @@ def build(case) -> AbstractEnergy:
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for p in model.parameters():
-            p.add_(0.4 * torch.randn(p.shape, generator=generator))
+            p.add_(0.6 * torch.randn(p.shape, generator=generator))
     return model
 
 
@@ -74,7 +74,7 @@ def test_samples_are_the_random_generators_and_nothing_elses(case):
     model = build(case)
     before = torch.get_rng_state()
     first, second, other = (
-        model.sample(20, n_sweeps=3, generator=torch.Generator().manual_seed(seed)) for seed in (3, 3, 4)
+        model.sample(300, n_sweeps=3, generator=torch.Generator().manual_seed(seed)) for seed in (3, 3, 4)
     )
     assert torch.equal(first, second)
     assert not torch.equal(first, other)
@@ -86,7 +86,7 @@ def test_samples_have_lower_energies_than_noise(case):
     model = build(case)
     samples = model.sample(500, n_sweeps=50, generator=torch.Generator().manual_seed(0))
     noise = model.visible(model.random_chains(500, generator=torch.Generator().manual_seed(0)))
-    assert model.energy(samples).mean() < model.energy(noise).mean() - 0.1
+    assert model.energy(samples).mean() < model.energy(noise).mean() - 0.05
 
 
 @pytest.mark.parametrize("persistent", [True, False])

@@ -1,5 +1,7 @@
 """What every model with an exact density promises."""
 
+import copy
+import functools
 import math
 
 import pytest
@@ -37,12 +39,17 @@ def is_trained_by_steps(model: AbstractTractable) -> bool:
     return any(p.requires_grad for p in model.parameters())
 
 
-def trained(case: zoo.Case, n_steps: int = 3) -> AbstractTractable:
+def trained(case: zoo.Case) -> AbstractTractable:
     """In evaluation mode, after a few steps on noise: far enough from its start for every part to act."""
+    return copy.deepcopy(trained_once(case))
+
+
+@functools.cache
+def trained_once(case: zoo.Case) -> AbstractTractable:
     model = fresh(case)
     if is_trained_by_steps(model):
         step = MaximumLikelihoodStep(model, lr=3e-2)
-        for i in range(n_steps):
+        for i in range(3):
             step(*case.batch(model, 64, seed=100 + i))
     return model.eval()
 
@@ -63,7 +70,8 @@ def test_score_is_the_log_density_and_loss_its_negative_one_number_an_event(case
     assert log_prob.isfinite().all()
     assert log_prob.std() > 0
     assert torch.equal(model.score(x, context, generator=seeded()), log_prob)
-    assert torch.equal(model.loss(x, context), -log_prob)
+    if type(model).loss is AbstractTractable.loss:  # some train on an estimate
+        assert torch.equal(model.loss(x, context), -log_prob)
 
 
 @by_name(CASES)
@@ -143,7 +151,7 @@ def test_the_context_matters(case):
     x, context = case.batch(model)
     other = context.roll(1, 1) if case.context_is_label else -context
     assert ((model.log_prob(x, context) - model.log_prob(x, other)).abs() > 0).all()
-    draws = [model.sample(6, c, generator=seeded()) for c in (context.expand(6, -1), other)]
+    draws = [model.sample(6, c, generator=seeded()) for c in (context, other)]
     if not case.binary and case.levels is None:
         assert not torch.equal(*draws)
 
@@ -185,7 +193,7 @@ def test_training_raises_the_density_of_its_batch(case):
         pytest.skip("fitted in closed form or by EM")
     x, context = case.batch(model, 32)
     step = MaximumLikelihoodStep(model, lr=1e-2)
-    losses = [step(x, context)["loss"] for _ in range(25)]
+    losses = [step(x, context)["loss"] for _ in range(12)]
     assert losses[-1] < losses[0] - 1e-2
 
 

@@ -58,7 +58,7 @@ def assert_sees_entire_past(model: AbstractTractable) -> None:
     assert torch.equal(seen, torch.ones_like(seen).tril(-1))
 
 
-def assert_draws_follow(model: AbstractTractable, context: Tensor | None = None, n: int = 20_000) -> None:
+def assert_draws_follow(model: AbstractTractable, context: Tensor | None = None, n: int = 10_000) -> None:
     """Frequencies of binary draws against all probabilities: chi-squared within five sigmas of its mean."""
     images = all_images(model.event_shape)
     p = model.log_prob(images, None if context is None else context.expand(len(images), -1)).exp()

@@ -168,7 +168,7 @@ def test_the_number_of_events_is_checked(nade, x):
 
 def test_what_cannot_be_coded_is_refused(nade, x):
     with pytest.raises(ValueError, match="levels"):
-        encode(nade, x + 0.5)
+        encode(nade, 0.8 * x)
     with pytest.raises(ValueError, match="levels"):
         encode(nade, x + 2)
     with pytest.raises(ValueError, match=r"\(3, 4\)"):

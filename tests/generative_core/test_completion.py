@@ -74,6 +74,7 @@ def test_all_known_is_left_alone_and_the_given_events_are_not_written_to():
     before = x.clone()
     assert torch.equal(complete(model, x, torch.ones(3, dtype=torch.bool)), x)
     completed = complete(model, x, torch.tensor([True, False, False]))
+    continue_from(model, x, 1)
     assert torch.equal(x, before)
     assert torch.equal(completed[:, 0], x[:, 0])
     assert (completed[:, 1:] != x[:, 1:]).all()

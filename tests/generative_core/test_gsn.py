@@ -63,11 +63,11 @@ def test_a_denoiser_that_knows_nothing_of_the_corruption_is_noticed():
 @pytest.mark.parametrize("n_walkback", [1, 4])
 def test_training_by_the_loss_makes_the_data_stationary(n_walkback):
     model = gsn(torch.zeros(8, 8, dtype=torch.float64), n_walkback)
-    x = events(torch.arange(8).repeat_interleave((P_DATA * 4000).round().long()))
+    x = events(torch.arange(8).repeat_interleave((P_DATA * 2000).round().long()))
     g = seeded()
     optimiser = torch.optim.Adam(model.parameters(), lr=0.2)
-    for i in range(150):
-        optimiser.param_groups[0]["lr"] = 0.2 * (1 - i / 150)
+    for i in range(100):
+        optimiser.param_groups[0]["lr"] = 0.2 * (1 - i / 100)
         optimiser.zero_grad()
         model.loss(x, generator=g).mean().backward()
         optimiser.step()

@@ -93,10 +93,10 @@ def test_persistent_training_comes_close_to_the_optimum(initialise):
     model = RBM((9,), n_hidden=12)
     if initialise:
         model.initialise(x)
-    step = ContrastiveDivergenceStep(model, lr=0.05, schedule=linear_decay(700), n_sweeps=2)
-    fit(step, iter([(x,)] * 700), 700)
+    step = ContrastiveDivergenceStep(model, lr=0.05, schedule=linear_decay(600), n_sweeps=2)
+    fit(step, iter([(x,)] * 600), 600)
     nll = (model.energy(x).mean() + model.exact_log_partition()).item()
-    assert math.log(14) < nll < math.log(14) + 0.35
+    assert math.log(14) < nll < math.log(14) + 0.5
     assert nll < 9 * math.log(2) - 3
 
 

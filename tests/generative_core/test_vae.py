@@ -36,19 +36,21 @@ def test_a_linear_vae_reaches_the_likelihood_of_probabilistic_pca(context_featur
 
     vae = linear_vae(5, 2, context_features=context_features)
     x_often, context_often = x.repeat(30, 1), None if context is None else context.repeat(30, 1)
-    minimise(vae, lambda: vae.loss(x_often, context_often, generator=seeded()).mean())  # the same noise every time
+    minimise(vae, lambda: vae.loss(x_often, context_often, generator=seeded()).mean(), max_iter=60)  # same noise
 
     with torch.no_grad():
         reached = exact_log_prob(vae, x, context).mean()
         bound = vae.elbo(x_often, context_often, generator=seeded(1)).mean()
-    assert best - 0.01 < reached < best + 0.001  # PCA divides by n - 1, so it is itself a hair below the maximum
-    assert reached - 0.02 < bound < reached + 0.01
+    assert best - 0.003 < reached < best + 0.001  # PCA divides by n - 1, so it is itself a hair below the maximum
+    assert reached - 0.02 < bound < reached + 0.005
 
 
 def test_the_bounds_rise_with_the_number_of_draws_towards_the_exact_likelihood():
     vae = linear_vae(4, 2)
     with torch.no_grad():
-        vae.likelihood.log_scale.fill_(-0.5)
+        for p in vae.encoder.parameters():
+            p.zero_()  # q(z | x) = N(0, I): no weight is larger than the density's peak
+        vae.decoder.net.layers[0].weight.mul_(2)
     x = random(200, 4)
     with torch.no_grad():
         exact = exact_log_prob(vae, x).mean()
@@ -65,7 +67,7 @@ def test_the_bounds_rise_with_the_number_of_draws_towards_the_exact_likelihood()
 def test_one_weighted_draw_has_the_bound_as_its_mean():
     """The closed-form KL and the sampled one agree in the mean."""
     vae = linear_vae(4, 2)
-    x = random(5, 4)
+    x = 0.3 * random(5, 4)
     with torch.no_grad():
         closed = vae.elbo(x.repeat(20_000, 1), generator=seeded()).unflatten(0, (-1, 5))
         _, sampled = vae.weighted_draws(x, 20_000, generator=seeded(1))
