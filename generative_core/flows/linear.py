@@ -95,4 +95,5 @@ class InvertibleLinear(AbstractBijector):
 
 
 def _mix(x: Tensor, matrix: Tensor) -> Tensor:
-    return F.linear(x, matrix) if x.ndim == 2 else F.conv2d(x, matrix[:, :, None, None])
+    # images: a batched product, on small matrices several times faster than conv2d
+    return F.linear(x, matrix) if x.ndim == 2 else (matrix @ x.flatten(2)).view_as(x)

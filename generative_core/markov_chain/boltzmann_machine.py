@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from generative_core.markov_chain.gibbs import AbstractGibbs, check_widths, log_odds
-from generative_core.markov_chain.states import coin_flips, log_sum_over_states
+from generative_core.markov_chain.states import coin_flips, draw, log_sum_over_states
 
 
 @final
@@ -21,20 +21,24 @@ class BoltzmannMachine(AbstractGibbs):
     couplings one sweep makes it exact.
 
     The chain's state is all of s; a sweep redraws the units one by one, so its cost grows with the square of their
-    number and it is meant for tens of units.  Train it with `ContrastiveDivergenceStep`.
+    number and it is meant for tens of units.  Train it with `ContrastiveDivergenceStep`: with data clamped, hidden units
+    are drawn by `n_clamped_sweeps` Gibbs sweeps from their mean field.
 
-    Paper: Ackley et al. 1985, "A learning algorithm for Boltzmann machines".  Differs: units are 0 or 1, and the
-    hidden units' statistics are mean-field with data clamped (Peterson & Anderson 1987), not annealed.
+    Paper: Ackley et al. 1985, "A learning algorithm for Boltzmann machines".  Differs: units are 0 or 1, and the chains
+    are persistent instead of annealed.
     """
 
-    def __init__(self, event_shape: Sequence[int], *, n_hidden: int = 0, n_mean_field: int = 20) -> None:
+    def __init__(
+        self, event_shape: Sequence[int], *, n_hidden: int = 0, n_mean_field: int = 10, n_clamped_sweeps: int = 3
+    ) -> None:
         super().__init__()
-        check_widths(n_mean_field=n_mean_field)
+        check_widths(n_mean_field=n_mean_field, n_clamped_sweeps=n_clamped_sweeps)
         if n_hidden < 0:
             raise ValueError(f"n_hidden must be at least 0, got {n_hidden}")
         self.event_shape = tuple(event_shape)
         self.n_hidden = n_hidden
         self.n_mean_field = n_mean_field
+        self.n_clamped_sweeps = n_clamped_sweeps
         self.n_units = self.n_visible + n_hidden
         n_pairs = self.n_units * (self.n_units - 1) // 2
         self.pair_couplings = nn.Parameter(0.01 * torch.randn(n_pairs))
@@ -58,6 +62,12 @@ class BoltzmannMachine(AbstractGibbs):
         entropy = -(torch.special.xlogy(h, h) + torch.special.xlog1py(1 - h, -h)).sum(1)
         return self.chain_energy(torch.cat([v, h], dim=1)) - entropy
 
+    def clamped_energy(
+        self, x: Float[Tensor, "B *E"], *, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "B"]:
+        """E(v, h) at h drawn given v."""
+        return self.chain_energy(self.chains_from(x, generator=generator))
+
     @torch.no_grad()
     def mean_field(self, v: Float[Tensor, "B D"]) -> Float[Tensor, "B H"]:
         """q(h = 1) after `n_mean_field` sweeps; each update lowers the bound, or leaves it."""
@@ -77,12 +87,18 @@ class BoltzmannMachine(AbstractGibbs):
         self, state: Float[Tensor, "n U"], n_sweeps: int, *, generator: torch.Generator | None = None
     ) -> Float[Tensor, "n U"]:
         """`n_sweeps` times every unit, one after the other, from its law given all others."""
+        return self._sweep(state, n_sweeps, range(self.n_units), generator)
+
+    def _sweep(
+        self, state: Tensor, n_sweeps: int, units: range, generator: torch.Generator | None
+    ) -> Float[Tensor, "n U"]:
+        """Redraw some units, the others clamped."""
         couplings = self.couplings()
         state = state.clone()
         for _ in range(n_sweeps):
-            u = torch.rand(self.n_units, len(state), generator=generator, device=state.device, dtype=state.dtype)
-            for i in range(self.n_units):
-                state[:, i] = (u[i] < torch.sigmoid(self.bias[i] + state @ couplings[i])).to(state.dtype)
+            u = torch.rand(len(units), len(state), generator=generator, device=state.device, dtype=state.dtype)
+            for i, u_i in zip(units, u, strict=True):
+                state[:, i] = (u_i < torch.sigmoid(self.bias[i] + state @ couplings[i])).to(state.dtype)
         return state
 
     def random_chains(self, n: int, *, generator: torch.Generator | None = None) -> Float[Tensor, "n U"]:
@@ -92,11 +108,14 @@ class BoltzmannMachine(AbstractGibbs):
     def chains_from(
         self, x: Float[Tensor, "B *E"], *, generator: torch.Generator | None = None
     ) -> Float[Tensor, "B U"]:
-        """(v, h) with h from the mean-field posterior."""
+        """(v, h) with h given v, after `n_clamped_sweeps` sweeps over the hidden units from their mean field."""
         v = self.rows(x)
-        q = self.mean_field(v)
-        u = torch.rand(q.shape, generator=generator, device=q.device, dtype=q.dtype)
-        return torch.cat([v, (u < q).to(v.dtype)], dim=1)
+        if self.n_hidden == 0:
+            return v
+        h = draw(torch.logit(self.mean_field(v)), generator)
+        return self._sweep(
+            torch.cat([v, h], dim=1), self.n_clamped_sweeps, range(self.n_visible, self.n_units), generator
+        )
 
     def visible(
         self, state: Float[Tensor, "n U"], *, generator: torch.Generator | None = None

@@ -25,11 +25,13 @@ class DeepBoltzmannMachine(AbstractGibbs):
     Gradients, in the parameters and in v, are taken at the q found: at a minimum they are the bound's own.
 
     Given h the other two layers are independent, so the chain's state is h, and v and g are summed out exactly.
-    Train it with `ContrastiveDivergenceStep`, after `initialise(x)`, which centres every unit as in `RBM`: that is what
-    lets both layers be trained together from the start.
+    Train it with `ContrastiveDivergenceStep`, after `initialise(x)`, which centres every unit as in `RBM`.
 
     Papers: Salakhutdinov & Hinton 2009, "Deep Boltzmann machines"; Montavon & Mueller 2012, "Deep Boltzmann machines and
-    the centering trick"; Melchior et al. 2016, https://arxiv.org/abs/1311.1354.  Differs: no layer-wise pretraining.
+    the centering trick"; Melchior et al. 2016, https://arxiv.org/abs/1311.1354.  Differs: both layers are trained
+    together from the start, without layer-wise pretraining, so the posterior that training needs is drawn, by
+    `n_clamped_sweeps` Gibbs sweeps from the mean field, and is not the mean field itself: that one knows no correlation
+    between the layers, and training on it from small weights turns the second layer off.
     """
 
     visible_offset: Tensor
@@ -37,13 +39,20 @@ class DeepBoltzmannMachine(AbstractGibbs):
     top_offset: Tensor
 
     def __init__(
-        self, event_shape: Sequence[int], *, n_hidden: tuple[int, int] = (256, 256), n_mean_field: int = 20
+        self,
+        event_shape: Sequence[int],
+        *,
+        n_hidden: tuple[int, int] = (256, 256),
+        n_mean_field: int = 10,
+        n_clamped_sweeps: int = 3,
     ) -> None:
         super().__init__()
-        check_widths(first_hidden=n_hidden[0], second_hidden=n_hidden[1], n_mean_field=n_mean_field)
+        check_widths(first_hidden=n_hidden[0], second_hidden=n_hidden[1])
+        check_widths(n_mean_field=n_mean_field, n_clamped_sweeps=n_clamped_sweeps)
         self.event_shape = tuple(event_shape)
         self.n_hidden = n_hidden
         self.n_mean_field = n_mean_field
+        self.n_clamped_sweeps = n_clamped_sweeps
         self.weight = nn.Parameter(0.01 * torch.randn(self.n_visible, n_hidden[0]))
         self.top_weight = nn.Parameter(0.01 * torch.randn(*n_hidden))
         self.visible_bias = nn.Parameter(torch.zeros(self.n_visible))
@@ -66,10 +75,19 @@ class DeepBoltzmannMachine(AbstractGibbs):
         """The mean-field bound on the free energy, nats, at least the free energy itself."""
         v = self.rows(x, context)
         h, _ = self.mean_field(v)
-        b, c, d = self.biases()
         # q(g) at its best for this q(h) leaves a softplus, which spares its entropy
-        bound = -(v @ b) - h @ c - ((v @ self.weight) * h).sum(1) - F.softplus(h @ self.top_weight + d).sum(1)
-        return bound - _entropy(h)
+        return self._energy_below(v, h) - _entropy(h)
+
+    def clamped_energy(
+        self, x: Float[Tensor, "B *E"], *, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "B"]:
+        """-log sum_g exp(-E(v, h, g)) at h drawn given v."""
+        return self._energy_below(self.rows(x), self.chains_from(x, generator=generator))
+
+    def _energy_below(self, v: Tensor, h: Tensor) -> Tensor:
+        """-log sum_g exp(-E(v, h, g))."""
+        b, c, d = self.biases()
+        return -(v @ b) - h @ c - ((v @ self.weight) * h).sum(1) - F.softplus(h @ self.top_weight + d).sum(1)
 
     @torch.no_grad()
     def mean_field(self, v: Float[Tensor, "B D"]) -> tuple[Float[Tensor, "B H"], Float[Tensor, "B G"]]:
@@ -124,8 +142,15 @@ class DeepBoltzmannMachine(AbstractGibbs):
     def chains_from(
         self, x: Float[Tensor, "B *E"], *, generator: torch.Generator | None = None
     ) -> Float[Tensor, "B H"]:
-        """h ~ q(h), the mean-field posterior."""
-        return draw(torch.logit(self.mean_field(self.rows(x))[0]), generator)
+        """h given v, after `n_clamped_sweeps` sweeps over the hidden layers from their mean field."""
+        v = self.rows(x)
+        _, c, d = self.biases()
+        from_below = v @ self.weight + c
+        h = draw(torch.logit(self.mean_field(v)[0]), generator)
+        for _ in range(self.n_clamped_sweeps):
+            g = draw(torch.addmm(d, h, self.top_weight), generator)
+            h = draw(torch.addmm(from_below, g, self.top_weight.T), generator)
+        return h
 
     @torch.no_grad()
     def visible(

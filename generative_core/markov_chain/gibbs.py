@@ -16,7 +16,8 @@ class AbstractGibbs(AbstractEnergy):
 
     The rest of the units is summed out: p(state) = exp(-chain_energy(state)) / Z with the same Z, so that the gradient
     of log Z is the mean of -grad chain_energy over the chain, with less noise than a draw of all the units would give.
-    Required: `energy`, `chain_energy`, `gibbs`, `random_chains`, `chains_from` and `visible`.
+    Required: `energy`, `chain_energy`, `gibbs`, `random_chains`, `chains_from` and `visible`; and `clamped_energy` where
+    `energy` is a bound.
     """
 
     @abstractmethod
@@ -44,6 +45,16 @@ class AbstractGibbs(AbstractEnergy):
         self, state: Float[Tensor, "n S"], *, generator: torch.Generator | None = None
     ) -> Float[Tensor, "n *E"]:
         """The events that belong to the states: read from them, or drawn given them."""
+
+    def clamped_energy(
+        self, x: Float[Tensor, "B *E"], *, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "B"]:
+        """What training lowers at the data: on average its gradient in the parameters is the free energy's.
+
+        That is `energy` where hidden units are summed out exactly.  Elsewhere it is the energy at hidden units drawn
+        given x, whose value lacks their entropy.
+        """
+        return self.energy(x)
 
     @final
     @torch.no_grad()

@@ -14,7 +14,7 @@ from generative_core.training.steps import _adam, _private_generator, _require_f
 class ContrastiveDivergenceStep:
     """Minimise -log p(x) = energy(x) + log Z, with grad log Z estimated on Gibbs chains.
 
-        grad = mean_data grad energy(x) - mean_chains grad chain_energy(state)
+        grad = mean_data grad clamped_energy(x) - mean_chains grad chain_energy(state)
 
     `persistent` (the default): `n_chains` chains live on from update to update, each update takes them `n_sweeps` sweeps
     further, and while the model moves slowly they stay close to it.  Otherwise CD-k, k = `n_sweeps`: as many chains as
@@ -24,8 +24,8 @@ class ContrastiveDivergenceStep:
     average the parameters with `ExponentialMovingAverage`.
 
     Metrics, before the update: `energy_data` and `energy_model` (means, nats) and `loss`, their difference.  It is no
-    likelihood and does not measure progress: it hovers around zero once the chains follow the model.  For that see
-    `annealed_importance_sampling`.  Raises FloatingPointError on a loss that is not finite, before anything has moved.
+    likelihood and does not measure progress; for that see `annealed_importance_sampling`.  Raises FloatingPointError on
+    a loss that is not finite, before anything has moved.
 
     Papers: Hinton 2002, "Training products of experts by minimizing contrastive divergence"; Tieleman 2008, "Training
     restricted Boltzmann machines using approximations to the likelihood gradient".  Differs: Adam, and chain units
@@ -36,7 +36,7 @@ class ContrastiveDivergenceStep:
         self,
         model: AbstractGibbs,
         *,
-        lr: float = 1e-3,
+        lr: float = 5e-3,
         schedule: Schedule | None = None,
         n_sweeps: int = 1,
         persistent: bool = True,
@@ -60,10 +60,13 @@ class ContrastiveDivergenceStep:
         self.n_updates = 0
 
     def __call__(self, x: Float[Tensor, "B *E"], context: Float[Tensor, "B *K"] | None = None) -> dict[str, float]:
+        if context is not None:
+            raise ValueError(f"{type(self.model).__name__} is unconditional: train it without context")
         self.model.train()
         start = self.chains if self.persistent else self.model.chains_from(x, generator=self.generator)
         state = self.model.gibbs(start, self.n_sweeps, generator=self.generator)
-        energy_data, energy_model = self.model.energy(x, context).mean(), self.model.chain_energy(state).mean()
+        energy_data = self.model.clamped_energy(x, generator=self.generator).mean()
+        energy_model = self.model.chain_energy(state).mean()
         loss = energy_data - energy_model
         values = torch.stack([loss, energy_data, energy_model]).tolist()
         metrics = dict(zip(("loss", "energy_data", "energy_model"), values, strict=True))

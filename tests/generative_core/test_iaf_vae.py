@@ -1,4 +1,4 @@
-"""The flow posterior: its density is right, it bends where a Gaussian cannot, and free bits hold it away from the prior."""
+"""The flow posterior: its density is right, it bends where a Gaussian cannot, and free bits keep it in use."""
 
 import math
 
@@ -30,7 +30,7 @@ def test_log_q_is_the_change_of_variables_from_the_noise():
     x = torch.randn(1, 2, generator=seeded(), dtype=torch.float64)
     posterior = model.posterior(x)
     noise = torch.randn(1, 3, generator=seeded(1), dtype=torch.float64)
-    z, log_q = posterior.push(noise)
+    _, log_q = posterior.push(noise)
     jacobian = torch.autograd.functional.jacobian(lambda e: posterior.push(e)[0].squeeze(0), noise).squeeze(1)
     expected = standard_normal_log_prob(noise).sum() - torch.linalg.slogdet(jacobian).logabsdet
     assert_close(log_q.sum(), expected)
@@ -63,79 +63,51 @@ class Radius(nn.Module):
         return torch.linalg.vector_norm(z, dim=1, keepdim=True)
 
 
-class Square(nn.Module):
-    """z (B, 2) -> z_0^2 (B, 1)."""
-
-    def forward(self, z: Tensor) -> Tensor:
-        return z[:, :1].square()
-
-
 def log_prob_of_radius(radius: float, scale: float) -> float:
-    """log of the integral of r exp(-r^2 / 2) N(radius; r, scale^2) dr."""
+    """log of the integral of r exp(-r^2 / 2) N(radius; r, scale^2) dr: the length of z ~ N(0, I_2), seen with noise."""
     r = torch.linspace(1e-4, 8, 20_000, dtype=torch.float64)
-    return _log_integral(r, r.log() - 0.5 * r.square() + _log_normal(radius - r, scale))
+    log_likelihood = standard_normal_log_prob((radius - r) / scale) - math.log(scale)
+    log_joint = r.log() - 0.5 * r.square() + log_likelihood
+    return (log_joint.logsumexp(0) + (r[1] - r[0]).log()).item()
 
 
-def log_prob_of_square(square: float, scale: float) -> float:
-    """log of the integral of N(z; 0, 1) N(square; z^2, scale^2) dz."""
-    z = torch.linspace(-8, 8, 20_000, dtype=torch.float64)
-    return _log_integral(z, standard_normal_log_prob(z) + _log_normal(square - z.square(), scale))
+def test_the_flow_comes_nearer_than_a_gaussian_to_a_posterior_in_the_shape_of_a_ring():
+    """One event, the length 1.5; log p(x) minus the bound is KL(q || p(z | x))."""
 
-
-def _log_normal(x: Tensor, scale: float) -> Tensor:
-    return standard_normal_log_prob(x / scale) - math.log(scale)
-
-
-def _log_integral(grid: Tensor, log_density: Tensor) -> float:
-    return (log_density.logsumexp(0) + (grid[1] - grid[0]).log()).item()
-
-
-@pytest.mark.parametrize(
-    ("decoder", "exact"),
-    [(Radius(), log_prob_of_radius(1.5, 0.2)), (Square(), log_prob_of_square(1.5, 0.4))],
-    ids=["ring", "two_modes"],
-)
-def test_the_flow_comes_nearer_than_a_gaussian_to_a_posterior_that_is_none(decoder, exact):
-    """One event, x = 1.5, with a posterior in the shape of a ring, or of two bumps; log p(x) - bound is KL(q || p)."""
-    x = torch.full((256, 1), 1.5)
-    scale = 0.2 if isinstance(decoder, Radius) else 0.4
-    shared = {
-        "latent": 2,
-        "hidden": (8,),
-        "decoder": decoder,
-        "likelihood": GaussianLikelihood(scale=scale, learned=False),
-    }
-
-    def gap(make, **keywords) -> float:
-        torch.manual_seed(1)
-        model: AbstractLatentVariable = make((1,), **shared, **keywords)
+    def gap(model: AbstractLatentVariable) -> float:
+        x = torch.full((128, 1), 1.5)
         optimiser = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=1e-2)
         generator = seeded()
-        for _ in range(300):
+        for _ in range(200):
             optimiser.zero_grad()
             model.loss(x, generator=generator).mean().backward()
             optimiser.step()
         with torch.no_grad():
             bound = model.elbo(x[:1].expand(20_000, 1), generator=generator).mean().item()
-        return exact - bound
+        return log_prob_of_radius(1.5, 0.2) - bound
 
-    gaussian, flow = gap(VAE), gap(IAFVAE, steps=4, flow_hidden=(32,), flow_context=2)
-    print(gaussian, flow)
-    assert gaussian > 0.3
-    assert -0.02 < flow < 0.6 * gaussian
+    known = {"decoder": Radius(), "likelihood": GaussianLikelihood(scale=0.2, learned=False)}
+    torch.manual_seed(2)
+    gaussian = gap(VAE((1,), latent=2, hidden=(8,), **known))
+    torch.manual_seed(2)
+    flow = gap(IAFVAE((1,), latent=2, hidden=(8,), steps=4, flow_hidden=(32,), flow_context=2, **known))
+    assert gaussian > 1.4
+    assert 0 < flow < 0.6 * gaussian
 
 
 def test_free_bits_change_the_bound_in_training_alone_and_only_downwards():
     plain, free = tiny(), tiny(free_bits=3.0)
     x = torch.randn(32, 2, generator=seeded(), dtype=torch.float64)
-    bounds = [model.elbo(x, generator=seeded(1)) for model in (plain, free, plain.eval(), free.eval())]
+    bounds = [
+        model.train(training).elbo(x, generator=seeded(1)) for training in (True, False) for model in (plain, free)
+    ]
     assert bounds[1].mean() < bounds[0].mean() - 0.1
     assert_close(bounds[2], bounds[0])
     assert_close(bounds[3], bounds[0])
 
 
 def test_free_bits_keep_the_latent_in_use_where_it_would_collapse():
-    """A decoder that has no use for z: without free bits the KL falls to zero, with them it stays at a nat an element."""
+    """A decoder that has no use for z: the KL falls to zero without free bits; with them it stays near one each."""
 
     def kl(free_bits: float) -> float:
         model = tiny(free_bits=free_bits, steps=1)
@@ -143,10 +115,10 @@ def test_free_bits_keep_the_latent_in_use_where_it_would_collapse():
             model.encoder.net.layers[-1].bias[:3] = 2.0  # begins far from the prior
             model.decoder.net.layers[-1].weight.zero_()
         parameters = [*model.encoder.parameters(), *model.steps.parameters()]
-        optimiser = torch.optim.Adam(parameters, lr=0.02)
+        optimiser = torch.optim.SGD(parameters, lr=0.05)
         x = torch.zeros(512, 2, dtype=torch.float64)
         generator = seeded()
-        for _ in range(150):
+        for _ in range(80):
             optimiser.zero_grad()
             model.loss(x, generator=generator).mean().backward()
             optimiser.step()
@@ -155,7 +127,7 @@ def test_free_bits_keep_the_latent_in_use_where_it_would_collapse():
             return (log_q - standard_normal_log_prob(z)).sum(1).mean().item()
 
     assert kl(0.0) < 0.15
-    assert 2.0 < kl(1.0) < 4.0
+    assert 1.2 < kl(1.0) < 3.5
 
 
 def test_sizes_that_make_no_flow_are_refused():
