@@ -107,3 +107,8 @@ class Flatten(AbstractBijector):
         self, y: Float[Tensor, "B D"], context: Float[Tensor, "B K"] | None = None
     ) -> tuple[Float[Tensor, "B *E"], Float[Tensor, "B"]]:
         return y.unflatten(1, self.event_shape), y.new_zeros(len(y))
+
+
+def flatten_unless_flat(event_shape: Sequence[int]) -> list[AbstractBijector]:
+    """What leads events to vectors (B, D): nothing where they are."""
+    return [] if len(event_shape) == 1 else [Flatten(event_shape)]

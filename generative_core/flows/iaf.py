@@ -1,5 +1,6 @@
 """IAF: autoregressive layers the other way round, with samples in one pass and densities element by element."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import final
 
@@ -7,7 +8,7 @@ from torch import nn
 
 from generative_core.flows.actnorm import ActNorm
 from generative_core.flows.base import AbstractBase, StandardNormal
-from generative_core.flows.bijector import AbstractBijector, Chain, Flatten, Inverse
+from generative_core.flows.bijector import Chain, Inverse, flatten_unless_flat
 from generative_core.flows.flow import AbstractFlow
 from generative_core.flows.masked_autoregressive import reversing_layers
 
@@ -22,7 +23,7 @@ class IAF(AbstractFlow):
     differentiable, so that the model trains by maximum likelihood too.  The options and what they raise are `MAF`'s.
 
     Paper: Kingma et al. 2016, https://arxiv.org/abs/1606.04934, eq. 9-11, where it is a posterior whose own samples
-    alone need densities.  Differs: here it is a density on its own; ActNorm between the layers.
+    alone need densities.  Differs: here it is a density on its own, with an ActNorm on the data.
     """
 
     def __init__(
@@ -37,8 +38,7 @@ class IAF(AbstractFlow):
         max_log_scale: float = 3.0,
         base: AbstractBase | None = None,
     ) -> None:
-        bijectors: list[AbstractBijector] = [Flatten(event_shape)]
-        for layer in reversing_layers(
+        layers_in_order = reversing_layers(
             event_shape,
             layers,
             hidden=hidden,
@@ -46,11 +46,12 @@ class IAF(AbstractFlow):
             residual=residual,
             activation=activation,
             max_log_scale=max_log_scale,
-        ):
-            bijectors += [ActNorm((layer.net.n_in,)), Inverse(layer)]
+        )
         super().__init__(
             event_shape,
-            bijector=Chain(bijectors),
+            bijector=Chain(
+                [*flatten_unless_flat(event_shape), ActNorm((math.prod(event_shape),)), *map(Inverse, layers_in_order)]
+            ),
             base=base or StandardNormal(),
             context_features=context_features,
         )

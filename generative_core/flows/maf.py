@@ -1,5 +1,6 @@
 """MAF: autoregressive layers with exact densities in one pass, and samples element by element."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import final
 
@@ -7,7 +8,7 @@ from torch import nn
 
 from generative_core.flows.actnorm import ActNorm
 from generative_core.flows.base import AbstractBase, StandardNormal
-from generative_core.flows.bijector import AbstractBijector, Chain, Flatten
+from generative_core.flows.bijector import Chain, flatten_unless_flat
 from generative_core.flows.flow import AbstractFlow
 from generative_core.flows.masked_autoregressive import reversing_layers
 
@@ -22,9 +23,9 @@ class MAF(AbstractFlow):
     any shape are flattened.  `residual` joins hidden layers, which must then be equally wide.  |s| < `max_log_scale`.
     Raises ValueError on events of another shape than declared.
 
-    Paper: Papamakarios et al. 2017, https://arxiv.org/abs/1705.07057, eq. 3-5.  Differs: ActNorm before each layer
-    instead of batch normalisation, which makes densities depend on the batch; residual connections; s and t are of the
-    map from x to z (the paper's alpha is -s).
+    Paper: Papamakarios et al. 2017, https://arxiv.org/abs/1705.07057, eq. 3-5.  Differs: one ActNorm, on the data,
+    instead of batch normalisation between layers, which makes a density depend on its batch; residual connections; s
+    and t are of the map from x to z (the paper's alpha is -s).
     """
 
     def __init__(
@@ -39,8 +40,7 @@ class MAF(AbstractFlow):
         max_log_scale: float = 3.0,
         base: AbstractBase | None = None,
     ) -> None:
-        bijectors: list[AbstractBijector] = [Flatten(event_shape)]
-        for layer in reversing_layers(
+        layers_in_order = reversing_layers(
             event_shape,
             layers,
             hidden=hidden,
@@ -48,11 +48,10 @@ class MAF(AbstractFlow):
             residual=residual,
             activation=activation,
             max_log_scale=max_log_scale,
-        ):
-            bijectors += [ActNorm((layer.net.n_in,)), layer]
+        )
         super().__init__(
             event_shape,
-            bijector=Chain(bijectors),
+            bijector=Chain([*flatten_unless_flat(event_shape), ActNorm((math.prod(event_shape),)), *layers_in_order]),
             base=base or StandardNormal(),
             context_features=context_features,
         )

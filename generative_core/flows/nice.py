@@ -9,7 +9,7 @@ from torch import nn
 
 from generative_core.flows.actnorm import ActNorm
 from generative_core.flows.base import AbstractBase, StandardLogistic
-from generative_core.flows.bijector import AbstractBijector, Chain, Flatten
+from generative_core.flows.bijector import AbstractBijector, Chain, flatten_unless_flat
 from generative_core.flows.conditioners import MLPConditioner
 from generative_core.flows.couplings import couple_halves
 from generative_core.flows.elementwise import Additive, DiagonalScale
@@ -45,7 +45,11 @@ class NICE(AbstractFlow):
         require_positive("couplings", couplings)
         n_dims = math.prod(event_shape)
         make_net = partial(MLPConditioner, hidden=hidden, context_features=context_features, activation=activation)
-        bijectors: list[AbstractBijector] = [Flatten(event_shape), ActNorm((n_dims,)), deal(n_dims)]
+        bijectors: list[AbstractBijector] = [
+            *flatten_unless_flat(event_shape),
+            ActNorm((n_dims,)),
+            deal(n_dims),
+        ]
         for i in range(couplings):
             bijectors.append(couple_halves(n_dims, make_net, Additive(), move_first=i % 2 == 1))
         bijectors.append(DiagonalScale((n_dims,)))

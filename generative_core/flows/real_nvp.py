@@ -34,8 +34,8 @@ class RealNVP(AbstractFlow):
     |s| < `max_log_scale`.  Raises ValueError on events of one element or of another shape than declared, and on scales
     that do not fit.
 
-    Paper: Dinh et al. 2017, https://arxiv.org/abs/1605.08803, eq. 4-9 and 14-16.  Differs: ActNorm before each coupling
-    instead of batch normalisation, which makes densities depend on the batch; where a resolution is halved anyway, it
+    Paper: Dinh et al. 2017, https://arxiv.org/abs/1605.08803, eq. 4-9 and 14-16.  Differs: one ActNorm a scale
+    instead of batch normalisation, which makes a density depend on its batch; where a resolution is halved anyway, it
     is halved first, and a checkerboard mask is then a choice of two in four sub-grids: the same partition for a quarter
     of the work; one residual block a net, no weight normalisation.
     """
@@ -77,11 +77,11 @@ class RealNVP(AbstractFlow):
 
 
 def _on_vectors(n_dims: int, n_couplings: int, make_net: NetFactory, affine: Affine) -> Chain:
-    bijectors: list[AbstractBijector] = []
+    bijectors: list[AbstractBijector] = [ActNorm((n_dims,))]
     for i in range(n_couplings):
         if i > 0 and i % 2 == 0:
             bijectors.append(deal(n_dims))
-        bijectors += [ActNorm((n_dims,)), couple_halves(n_dims, make_net, affine, move_first=i % 2 == 1)]
+        bijectors.append(couple_halves(n_dims, make_net, affine, move_first=i % 2 == 1))
     return Chain(bijectors)
 
 
@@ -106,18 +106,17 @@ def _halving_level(n_channels: int, n_couplings: int, make_net: NetFactory, affi
     # colours of a checkerboard, its rows {0, 1} and {2, 3} the halves of the channel masks.
     diagonals = torch.tensor([4 * c + place for place in (0, 3, 1, 2) for c in range(n_channels)])
     rows = torch.tensor([4 * c + place for place in (0, 1, 2, 3) for c in range(n_channels)])
-    bijectors: list[AbstractBijector] = [Squeeze()]
+    bijectors: list[AbstractBijector] = [ActNorm((n_channels, 1, 1)), Squeeze()]
     for index in (diagonals, diagonals.argsort()[rows]):
         bijectors.append(Permutation(index))
         for i in range(n_couplings):
-            coupling = couple_halves(4 * n_channels, make_net, affine, move_first=i % 2 == 1)
-            bijectors += [ActNorm((4 * n_channels, 1, 1)), coupling]
+            bijectors.append(couple_halves(4 * n_channels, make_net, affine, move_first=i % 2 == 1))
     return Chain(bijectors)
 
 
 def _last_level(shape: tuple[int, int, int], n_couplings: int, make_net: NetFactory, affine: Affine) -> Chain:
-    bijectors: list[AbstractBijector] = []
+    bijectors: list[AbstractBijector] = [ActNorm(shape)]
     for i in range(n_couplings):
         keep = checkerboard(shape) if i % 2 == 0 else ~checkerboard(shape)
-        bijectors += [ActNorm(shape), MaskedCoupling(make_net(shape[0], 2 * shape[0]), affine, keep=keep)]
+        bijectors.append(MaskedCoupling(make_net(shape[0], 2 * shape[0]), affine, keep=keep))
     return Chain(bijectors)

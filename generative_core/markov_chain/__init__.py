@@ -1,1 +1,1 @@
-"""Boltzmann machines, explicit and approximate, and the GSN, implicit: models whose samples are ends of Markov chains."""
+"""Models whose samples are ends of Markov chains: Boltzmann machines (explicit, approximate) and the GSN (implicit)."""

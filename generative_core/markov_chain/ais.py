@@ -71,7 +71,7 @@ def annealed_importance_sampling(
 
     `path` comes from `model.annealed_path(x)`.  The temperatures are `warming(n_temperatures)`, or `betas`, which must
     rise from 0 to 1.  A step costs two matrix products of all chains: with 784 visible and 500 hidden units and the
-    defaults about a minute on one core.  Weights are summed in float64, whatever the model's dtype.
+    defaults one to two minutes on one core.  Weights are summed in float64, whatever the model's dtype.
 
     Papers: Neal 2001, https://arxiv.org/abs/physics/9803008; Salakhutdinov & Murray 2008, "On the quantitative analysis
     of deep belief networks".
@@ -126,7 +126,9 @@ def nll(model: AbstractEnergy, x: Float[Tensor, "B *E"], log_z: float) -> Float[
 class BinaryPath:
     """Two layers of binary units, state s and others o, that see only each other: the others are summed out.
 
-        log f_beta(s) = s . s_bias_beta + sum_j softplus(o_bias_beta + beta s W)_j,   bias_beta = (1 - beta) base + beta bias
+        log f_beta(s) = a_beta . s + sum_j softplus(o_beta + beta s W)_j
+
+    The biases a_beta of s and o_beta of the others go in a straight line from `base_...` to the model's.
     """
 
     weight: Float[Tensor, "S O"]
@@ -138,7 +140,7 @@ class BinaryPath:
     @property
     def log_z_start(self) -> float:
         """Every unit alone."""
-        return (F.softplus(self.base_state_bias.double()).sum() + F.softplus(self.base_other_bias.double()).sum()).item()
+        return F.softplus(torch.cat([self.base_state_bias, self.base_other_bias]).double()).sum().item()
 
     def start(self, n: int, *, generator: torch.Generator | None = None) -> Float[Tensor, "n S"]:
         return draw(self.base_state_bias.expand(n, -1), generator)

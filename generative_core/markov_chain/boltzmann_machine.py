@@ -21,8 +21,8 @@ class BoltzmannMachine(AbstractGibbs):
     couplings one sweep makes it exact.
 
     The chain's state is all of s; a sweep redraws the units one by one, so its cost grows with the square of their
-    number and it is meant for tens of units.  Train it with `ContrastiveDivergenceStep`: with data clamped, hidden units
-    are drawn by `n_clamped_sweeps` Gibbs sweeps from their mean field.
+    number and it is meant for tens of units.  Train it with `ContrastiveDivergenceStep`; with data clamped, hidden
+    units are drawn by `n_clamped_sweeps` Gibbs sweeps from their mean field.
 
     Paper: Ackley et al. 1985, "A learning algorithm for Boltzmann machines".  Differs: units are 0 or 1, and the chains
     are persistent instead of annealed.
@@ -56,7 +56,7 @@ class BoltzmannMachine(AbstractGibbs):
         return upper + upper.T
 
     def energy(self, x: Float[Tensor, "B *E"], context: Float[Tensor, "B *K"] | None = None) -> Float[Tensor, "B"]:
-        """E(v), or with hidden units the mean-field bound on the free energy: at least the free energy itself.  Nats."""
+        """E(v), or with hidden units the mean-field bound: at least the free energy.  Nats."""
         v = self.rows(x, context)
         h = self.mean_field(v)
         entropy = -(torch.special.xlogy(h, h) + torch.special.xlog1py(1 - h, -h)).sum(1)

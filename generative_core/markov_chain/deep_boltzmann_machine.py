@@ -21,15 +21,15 @@ class DeepBoltzmannMachine(AbstractGibbs):
 
         energy(v) = min_q E_q[E(v, h, g)] - H(q) >= -log sum_hg exp(-E(v, h, g)),    q(h, g) fully factorised,
 
-    and `score` is a lower bound on log p(v) + log Z.  The minimum is sought by `n_mean_field` sweeps over the two layers.
-    Gradients, in the parameters and in v, are taken at the q found: at a minimum they are the bound's own.
+    and `score` is a lower bound on log p(v) + log Z.  The minimum is sought by `n_mean_field` sweeps over the layers.
+    Its slope in v is taken at the q found: at a minimum it is the bound's own.
 
     Given h the other two layers are independent, so the chain's state is h, and v and g are summed out exactly.
     Train it with `ContrastiveDivergenceStep`, after `initialise(x)`, which centres every unit as in `RBM`.
 
-    Papers: Salakhutdinov & Hinton 2009, "Deep Boltzmann machines"; Montavon & Mueller 2012, "Deep Boltzmann machines and
-    the centering trick"; Melchior et al. 2016, https://arxiv.org/abs/1311.1354.  Differs: both layers are trained
-    together from the start, without layer-wise pretraining, so the posterior that training needs is drawn, by
+    Papers: Salakhutdinov & Hinton 2009, "Deep Boltzmann machines"; Montavon & Mueller 2012, "Deep Boltzmann machines
+    and the centering trick"; Melchior et al. 2016, https://arxiv.org/abs/1311.1354.  Differs: both layers are trained
+    together from the start, without layer-wise pretraining.  So the posterior that training needs is drawn, by
     `n_clamped_sweeps` Gibbs sweeps from the mean field, and is not the mean field itself: that one knows no correlation
     between the layers, and training on it from small weights turns the second layer off.
     """

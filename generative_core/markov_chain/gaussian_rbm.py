@@ -24,11 +24,11 @@ class GaussianRBM(AbstractGibbs):
     So p(v) is a mixture of 2^n_hidden normal laws of one covariance, their means on the corners b + W h.  Events should
     be standardised: variances near one.
 
-    The variances s^2 are learned, one a dimension, and are the residual spread around those corners, not the data's: a
-    model held at s = 1 on standardised data could use no hidden unit without becoming broader than the data.  They start
-    at the data's variances, where `initialise(x)` makes the model the diagonal normal law of x, and fall as hidden units
-    explain the data; they stay above `min_variance`, in x's unit squared, so that a constant dimension does not take
-    the likelihood to infinity.
+    The variances s^2 are learned, one a dimension, and are the residual spread around those corners, not the data's:
+    with s = 1 on standardised data no hidden unit could act without making the model broader than the data.  They start
+    at the data's variances (`initialise(x)` makes the model close to the diagonal normal law of x) and fall as hidden
+    units explain the data; they stay above `min_variance`, in x's unit squared, so that a constant dimension does not
+    take the likelihood to infinity.
 
     Clusters that lie many s apart stop the chain: persistent chains then cannot cross, and the clusters' shares drift.
     Train such data with `ContrastiveDivergenceStep(..., persistent=False)`, whose chains start in every cluster.

@@ -16,8 +16,8 @@ class AbstractGibbs(AbstractEnergy):
 
     The rest of the units is summed out: p(state) = exp(-chain_energy(state)) / Z with the same Z, so that the gradient
     of log Z is the mean of -grad chain_energy over the chain, with less noise than a draw of all the units would give.
-    Required: `energy`, `chain_energy`, `gibbs`, `random_chains`, `chains_from` and `visible`; and `clamped_energy` where
-    `energy` is a bound.
+    Required: `energy`, `chain_energy`, `gibbs`, `random_chains`, `chains_from` and `visible`; and `clamped_energy`
+    where `energy` is a bound.
     """
 
     @abstractmethod

@@ -22,7 +22,7 @@ class Corruption(Protocol):
         ...
 
     def noise(self, x: Float[Tensor, "B *E"], *, generator: torch.Generator | None = None) -> Float[Tensor, "B *E"]:
-        """What x would be if nothing of it were left: where chains start.  Only x's shape, dtype and device are read."""
+        """What x would be if nothing of it were left: where chains start.  The values of x are not read."""
         ...
 
 
@@ -71,7 +71,7 @@ class AdditiveGaussian:
 
 @final
 class GSN(nn.Module):
-    """The chain  corrupted ~ C(. | x),  x' ~ P(. | corrupted)  with P learned as the posterior of x given its corruption.
+    """The chain  corrupted ~ C(. | x),  x' ~ P(. | corrupted),  P learned as the posterior of x given its corruption.
 
     If P is that posterior the chain leaves the data's law as it is, and if it can reach every state it tends to it: so
     samples come from the chain, while p(x) itself stays implicit.  `loss` is -log P(x | corrupted), in nats, the mean
@@ -86,6 +86,8 @@ class GSN(nn.Module):
     steps); Bengio et al. 2014, https://arxiv.org/abs/1306.1091.  Differs: the state is the event alone, without the
     latent layers of the second paper.
     """
+
+    _like: Tensor
 
     def __init__(
         self,
@@ -112,6 +114,7 @@ class GSN(nn.Module):
                 nn.Unflatten(1, (n_dims, self.conditional.n_parameters)),
             )
         self.denoiser = denoiser
+        self.register_buffer("_like", torch.empty(0), persistent=False)  # the device and dtype of chains from nothing
 
     def log_posterior(self, x: Float[Tensor, "B *E"], corrupted: Float[Tensor, "B *E"]) -> Float[Tensor, "B"]:
         """log P(x | corrupted), nats, summed over elements."""
@@ -166,8 +169,7 @@ class GSN(nn.Module):
         n_steps: int = 200,
     ) -> Float[Tensor, "n *E"]:
         """The ends of n chains of `n_steps` steps from pure noise."""
-        like = next(self.denoiser.parameters())
-        x = self.corruption.noise(like.new_empty(n, *self.event_shape), generator=generator)
+        x = self.corruption.noise(self._like.new_empty(n, *self.event_shape), generator=generator)
         self._check(x, context)
         for _ in range(n_steps):
             x = self.transition(x, generator=generator)

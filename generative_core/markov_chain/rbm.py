@@ -25,8 +25,8 @@ class RBM(AbstractGibbs):
     without `initialise` the offsets are zero and the energy is the textbook's.
 
     Papers: Smolensky 1986, "Information processing in dynamical systems"; Hinton 2002, "Training products of experts by
-    minimizing contrastive divergence"; the centring: Montavon & Mueller 2012, "Deep Boltzmann machines and the centering
-    trick", and Melchior et al. 2016, https://arxiv.org/abs/1311.1354.
+    minimizing contrastive divergence"; the centring: Montavon & Mueller 2012, "Deep Boltzmann machines and the
+    centering trick", and Melchior et al. 2016, https://arxiv.org/abs/1311.1354.
     """
 
     visible_offset: Tensor

@@ -37,8 +37,6 @@ def all_states(n_units: int, like: Tensor) -> Iterator[Float[Tensor, "chunk U"]]
         yield ((numbers.unsqueeze(1) >> bits) & 1).to(like.dtype)
 
 
-def log_sum_over_states(
-    log_weight: Callable[[Tensor], Tensor], n_units: int, like: Tensor
-) -> Float[Tensor, "*S"]:
+def log_sum_over_states(log_weight: Callable[[Tensor], Tensor], n_units: int, like: Tensor) -> Float[Tensor, "*S"]:
     """log sum_s exp(log_weight(s)), with `log_weight` (chunk, U) -> (chunk, *S); differentiable."""
     return torch.stack([log_weight(states).logsumexp(0) for states in all_states(n_units, like)]).logsumexp(0)

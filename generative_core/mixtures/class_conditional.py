@@ -61,10 +61,11 @@ class ClassConditionalGaussian(AbstractTractable):
         rows = training_rows(self, x)
         if len(y) and not 0 <= int(y.min()) <= int(y.max()) < self.n_classes:
             raise ValueError(f"labels must be 0 to {self.n_classes - 1}, got {int(y.min())} to {int(y.max())}")
+        y = y.to(rows.device)
         counts = y.bincount(minlength=self.n_classes)
         if counts.min() == 0:
             raise ValueError(f"class {int(counts.argmin())} has no events; give it some, or lower n_classes")
-        is_class = torch.nn.functional.one_hot(y.to(rows.device), self.n_classes).to(rows)
+        is_class = torch.nn.functional.one_hot(y, self.n_classes).to(rows)
         weights, means, scale = normal.fit_components(rows, is_class, self.covariance, self.min_variance)
         self.weights.copy_(weights)
         self.means.copy_(means)

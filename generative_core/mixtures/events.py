@@ -16,11 +16,11 @@ class Fitted(Protocol):
 
 
 def training_rows(model: Fitted, x: Float[Tensor, "N *E"], *, at_least: int = 1) -> Float64[Tensor, "N D"]:
-    """The events as float64 vectors, in which every fit is computed whatever the model's dtype.
+    """The events as float64 vectors on the model's device: every fit is computed so, whatever the model's dtype.
 
     Raises ValueError on a wrong shape, too few events or values that are not finite.
     """
-    rows = _flatten(model, x).double()
+    rows = _flatten(model, x).to(device=model.is_fitted.device, dtype=torch.float64)
     if len(rows) < at_least:
         raise ValueError(f"{type(model).__name__}.fit needs at least {at_least} events, got {len(rows)}")
     if not torch.isfinite(rows).all():
@@ -51,4 +51,4 @@ def _flatten(model: Fitted, x: Tensor) -> Tensor:
         raise ValueError(
             f"{type(model).__name__} was built for events {model.event_shape}, got {len(x)} of {tuple(x.shape[1:])}"
         )
-    return x.reshape(len(x), -1) if x.ndim != 2 else x
+    return x.flatten(1)  # (B, *E) -> (B, D)

@@ -24,8 +24,8 @@ class GaussianMixture(AbstractTractable):
     `log_likelihood_history` (nats an event, after each M-step) never falls.  It stops where an
     iteration gains less than `tolerance` nats an event.  The best of `n_init` starts is kept.
 
-    Parameters are buffers: `weights` (K,), `means` (K, D) and `scale`, which is lower triangular, (K, D, D) or (1, D, D)
-    tied, or standard deviations, (K, D) or (K, 1).  Events of any shape are flattened.
+    Parameters are buffers: `weights` (K,), `means` (K, D) and `scale`: lower triangles, (K, D, D) or tied (1, D, D), or
+    standard deviations, (K, D) or (K, 1).  Events of any shape are flattened.
 
     Paper: Dempster et al. 1977, "Maximum likelihood from incomplete data via the EM algorithm".
     """

@@ -13,8 +13,8 @@ from torch import Tensor
 
 Covariance = Literal["full", "tied", "diag", "spherical"]
 
-_CHUNK = 2**22
-"""Numbers (32 MiB of float64) that a pass over the data holds at once."""
+_CHUNK = 2**23
+"""Numbers (64 MiB of float64) that a pass over the data holds at once."""
 
 
 def scale_shape(covariance: str, n_components: int, n_dims: int) -> tuple[int, ...]:

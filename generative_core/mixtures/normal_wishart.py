@@ -25,10 +25,8 @@ class NormalWishart:
     scale: Float[Tensor, "K D D"]
     """Lower triangles L with W^-1 = L L^T."""
 
-    def posterior(
-        self, x: Float[Tensor, "N D"], responsibilities: Float[Tensor, "N K"], min_variance: float
-    ) -> "NormalWishart":
-        """The law after each event was seen with its weight.  `min_variance` only guards W^-1 against rounding."""
+    def posterior(self, x: Float[Tensor, "N D"], responsibilities: Float[Tensor, "N K"]) -> "NormalWishart":
+        """The law after each event was seen with its weight."""
         counts, means = normal.weighted_means(x, responsibilities)
         b = self.mean_precision + counts
         mean = (self.mean_precision.unsqueeze(1) * self.mean + counts.unsqueeze(1) * means) / b.unsqueeze(1)
@@ -37,7 +35,8 @@ class NormalWishart:
             shift = means[k] - self.mean[k]
             inverse_w = self.scale[k] @ self.scale[k].T + normal.weighted_scatter(x, responsibilities[:, k], means[k])
             inverse_w += self.mean_precision[k] * counts[k] / b[k] * torch.outer(shift, shift)
-            scales.append(normal.floored_cholesky(inverse_w, min_variance))
+            rounding = torch.finfo(x.dtype).eps * inverse_w.trace().item()  # W^-1 is positive but for that
+            scales.append(normal.floored_cholesky(inverse_w, rounding))
         return NormalWishart(mean, b, self.degrees_of_freedom + counts, torch.stack(scales))
 
     def log_normaliser(self) -> Float[Tensor, "K"]:

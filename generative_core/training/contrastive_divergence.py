@@ -16,9 +16,9 @@ class ContrastiveDivergenceStep:
 
         grad = mean_data grad clamped_energy(x) - mean_chains grad chain_energy(state)
 
-    `persistent` (the default): `n_chains` chains live on from update to update, each update takes them `n_sweeps` sweeps
-    further, and while the model moves slowly they stay close to it.  Otherwise CD-k, k = `n_sweeps`: as many chains as
-    events, started from them anew each time; it is less noisy, biased, and leaves modes alone that the data never visit.
+    `persistent` (the default): `n_chains` chains live on, each update takes them `n_sweeps` sweeps further, and while
+    the model moves slowly they stay close to it.  Otherwise CD-k, k = `n_sweeps`: as many chains as events, started
+    from them anew each time; that is less noisy, but biased, and leaves modes alone that the data never visit.
 
     The gradient's noise does not die out, so end a run with a `schedule` that falls to zero, such as `linear_decay`, or
     average the parameters with `ExponentialMovingAverage`.

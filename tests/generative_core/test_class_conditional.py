@@ -35,7 +35,7 @@ def one_hot(label: int, n: int) -> torch.Tensor:
 def test_each_class_is_its_own_normal_law():
     model = fitted()
     for label in range(3):
-        mine = X[Y == label]
+        mine = X[label == Y]
         expected = multivariate_normal(mine.mean(0), mine.T.cov(correction=0)).logpdf(X)
         assert_close(model.log_prob(X, one_hot(label, len(X))), torch.from_numpy(expected), rtol=1e-9, atol=1e-9)
     assert_close(model.weights, torch.tensor([200, 120, 40]).double() / 360)

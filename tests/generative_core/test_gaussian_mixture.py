@@ -107,7 +107,7 @@ def test_it_finds_the_blobs():
     model, expected = fitted(), ClassConditionalGaussian((2,), n_classes=3).double().fit(X, LABEL)
     assert_close(model.log_prob(X), expected.log_prob(X), atol=0.05, rtol=0)
     found = model.responsibilities(X).argmax(1)
-    assert all(len(found[LABEL == k].unique()) == 1 for k in range(3))
+    assert all(len(found[k == LABEL].unique()) == 1 for k in range(3))
 
 
 @pytest.mark.parametrize("covariance", COVARIANCES)

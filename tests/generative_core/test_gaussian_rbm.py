@@ -40,7 +40,9 @@ def test_the_energy_is_the_quadratic_one_of_its_docstring():
     v = torch.randn(2, 2, generator=seeded(), dtype=torch.float64)
     variance = model.variance()
     by_hand = [
-        ((a - model.visible_bias).square() / (2 * variance)).sum() - model.hidden_bias @ b - (a / variance) @ model.weight @ b
+        ((a - model.visible_bias).square() / (2 * variance)).sum()
+        - model.hidden_bias @ b
+        - (a / variance) @ model.weight @ b
         for a, b in zip(v, h, strict=True)
     ]
     assert_close(model.joint_energy(v, h), torch.stack(by_hand))

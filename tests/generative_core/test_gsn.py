@@ -36,7 +36,11 @@ def events(number: Tensor) -> Tensor:
 
 def gsn(logits: Tensor, n_walkback: int = 1) -> GSN:
     return GSN(
-        (1,), conditional=LAW, corruption=RandomReplacement(RATE, levels=8), denoiser=Table(logits), n_walkback=n_walkback
+        (1,),
+        conditional=LAW,
+        corruption=RandomReplacement(RATE, levels=8),
+        denoiser=Table(logits),
+        n_walkback=n_walkback,
     )
 
 

@@ -19,7 +19,7 @@ def uniform(n: int, d: int = 2) -> torch.Tensor:
 def test_it_finds_the_blobs():
     model = KMeans((2,), n_clusters=3).double().fit(X, generator=seeded())
     assigned = model.assign(X)
-    means = torch.stack([X[LABEL == k].mean(0) for k in range(3)])
+    means = torch.stack([X[k == LABEL].mean(0) for k in range(3)])
     order = [int(assigned[200 * k]) for k in range(3)]
     assert_close(model.centres[order], means)
     assert_close(assigned, torch.tensor(order)[LABEL])

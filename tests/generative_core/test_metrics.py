@@ -166,11 +166,12 @@ def test_kernel_distance_of_equal_laws_is_zero_on_average():
 
 
 def test_a_set_against_itself_has_all_four_at_one(block_size):
-    x = torch.cat([normal(100, 4) + 50, normal(3, 4, seed=1).repeat(7, 1)])  # far from the origin, with duplicates
-    assert metrics.precision_recall(x, x) == (1.0, 1.0)
-    density, coverage = metrics.density_coverage(x[:100], x[:100])
-    assert_close(density, 1.0)
-    assert metrics.density_coverage(x, x).coverage == coverage == 1
+    """In another order and with clusters far apart, so that equal distances are rounded in different ways."""
+    x = torch.cat([normal(100, 4) + 3e3, normal(100, 4, seed=1), normal(3, 4, seed=2).repeat(7, 1) - 3e3])
+    assert metrics.precision_recall(x, x.flip(0)) == (1.0, 1.0)
+    assert metrics.density_coverage(x, x.flip(0)).coverage == 1
+    without_duplicates = x[:200]
+    assert_close(metrics.density_coverage(without_duplicates, without_duplicates.flip(0)).density, 1.0)
 
 
 def test_disjoint_sets_have_all_four_at_zero(block_size):
@@ -179,14 +180,18 @@ def test_disjoint_sets_have_all_four_at_zero(block_size):
     assert metrics.density_coverage(x, y) == (0.0, 0.0)
 
 
-def test_a_line_by_hand(block_size):
-    """Real at 0, 1, 3: radii to the nearest 1, 1, 2.  Model at -1, 0.5, 7, 8.5: radii 1.5, 1.5, 1.5, 1.5."""
-    real = torch.tensor([[0.0], [1.0], [3.0]])
-    model = torch.tensor([[-1.0], [0.5], [7.0], [8.5]])
-    assert metrics.precision_recall(real, model, k=1) == (2 / 4, 2 / 3)  # -1 is on a border; 3 is out of reach
+@pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (0.1, 1000.3), (0.1, 12.34), (0.3, 0.3)])
+def test_a_line_by_hand(block_size, scale, shift):
+    """Real at -2.5, 0, 1, 2, whose nearest are 2.5, 1, 1, 1 away; model at -1, 0.5, 3, 4.5, all with 1.5.
+
+    3 is on the border of 2's ball and in no other; -2.5 is on the border of -1's; whatever the rounding.
+    """
+    real = scale * torch.tensor([[-2.5], [0.0], [1.0], [2.0]], dtype=torch.float64) + shift
+    model = scale * torch.tensor([[-1.0], [0.5], [3.0], [4.5]], dtype=torch.float64) + shift
+    assert metrics.precision_recall(real, model, k=1) == (3 / 4, 1.0)  # borders count
     density, coverage = metrics.density_coverage(real, model, k=1)
-    assert density == 2 / 4  # 0.5 is inside the balls of 0 and of 1; borders do not count
-    assert coverage == 2 / 3
+    assert density == 3 / 4  # here they do not: -1 is inside of one ball, 0.5 of two
+    assert coverage == 1.0  # 2 is covered by 3, on its border
 
 
 def test_a_collapsed_model_has_precision_without_recall():

@@ -50,7 +50,9 @@ def test_without_offsets_it_is_the_textbooks_energy():
     model = tiny()
     model.visible_offset.zero_(), model.hidden_offset.zero_()
     v, h = states(3)[[1, 6]], states(4)[[9, 3]]
-    by_hand = [-(model.visible_bias @ a) - model.hidden_bias @ b - a @ model.weight @ b for a, b in zip(v, h, strict=True)]
+    by_hand = [
+        -(model.visible_bias @ a) - model.hidden_bias @ b - a @ model.weight @ b for a, b in zip(v, h, strict=True)
+    ]
     assert_close(model.joint_energy(v, h), torch.stack(by_hand))
 
 
