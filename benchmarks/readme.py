@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.collect import FOLDER
+from benchmarks.images import tables as of_images
 from benchmarks.throughput import training as learners
 from benchmarks.throughput.cases import LABELS
 from envs import reference_returns
@@ -113,6 +114,22 @@ def throughput_gail(result: dict[str, Any]) -> str:
     return f"{table([head, 'env steps/s', 'of the limit'], rows)}\n\n{ratio}"
 
 
+def throughput_core(result: dict[str, Any]) -> str:
+    """Ours beside each peer."""
+    rows = [
+        [
+            row["label"],
+            f"{row['ours']:,.1f} {row['unit']}",
+            f"{row['peer']:,.1f} {row['unit']}",
+            f"{row['ours_to_peer']:.2f}",
+            f"{row['parameters']['ours']:,} / {row['parameters']['peer']:,}",
+        ]
+        for row in result["results"]
+    ]
+    head = f"model, peer; batch {result['batch']}, {result['threads']} thread{'s' if result['threads'] > 1 else ''}"
+    return table([head, "ours", "peer", "ours / peer", "parameters"], rows)
+
+
 def _rate(row: dict[str, Any] | None, *, with_share: bool) -> str:
     if row is None:
         return "-"
@@ -132,7 +149,12 @@ def sections() -> dict[str, str]:
     if found:
         written["imitation"] = imitation(found)
         written["imitation commands"] = commands(found)
-    for name, render in {"envs": throughput_envs, "gail": throughput_gail}.items():
+    images = [json.loads(path.read_text()) for path in sorted((RESULTS / "images").glob("*.json"))]
+    if images:
+        written["images nats"] = table(of_images.NATS_HEADER, of_images.nats_rows(images))
+        written["images bits"] = table(of_images.BITS_HEADER, of_images.bits_rows(images))
+        written["images commands"] = commands(images)
+    for name, render in {"envs": throughput_envs, "gail": throughput_gail, "core": throughput_core}.items():
         path = RESULTS / f"throughput-{name}.json"
         if path.exists():
             written[f"throughput {name}"] = render(json.loads(path.read_text()))

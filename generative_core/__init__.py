@@ -16,7 +16,53 @@ from generative_core.families import (
     AbstractVariational,
 )
 
+# Explicit density, tractable
+from generative_core.mixtures.class_conditional import ClassConditionalGaussian
+from generative_core.mixtures.gaussian import Gaussian
+from generative_core.mixtures.gaussian_mixture import GaussianMixture
+from generative_core.mixtures.kmeans import KMeans
+from generative_core.mixtures.variational_mixture import VariationalGaussianMixture
+from generative_core.autoregressive import coding
+from generative_core.autoregressive.completion import complete
+from generative_core.autoregressive.conditionals import (
+    Bernoulli,
+    Categorical,
+    DiscretisedLogisticMixture,
+    MixtureOfGaussians,
+)
+from generative_core.autoregressive.fvsbn import FVSBN
+from generative_core.autoregressive.made import MADE
+from generative_core.autoregressive.nade import NADE
+from generative_core.autoregressive.order_agnostic import OrderAgnosticNADE
+from generative_core.autoregressive.row_lstm import RowLSTM
+from generative_core.autoregressive.diagonal_bilstm import DiagonalBiLSTM
+from generative_core.autoregressive.multi_scale import MultiScalePixelRNN
+from generative_core.autoregressive.pixelcnn import PixelCNN
+from generative_core.autoregressive.gated_pixelcnn import GatedPixelCNN
+from generative_core.autoregressive.pixelcnnpp import PixelCNNPlusPlus
+from generative_core.flows.nice import NICE
+from generative_core.flows.real_nvp import RealNVP
+from generative_core.flows.glow import Glow
+from generative_core.flows.maf import MAF
+from generative_core.flows.iaf import IAF
+from generative_core.flows.flow import Flow
+from generative_core.flows.interpolation import interpolate
+
+# Explicit density, approximate
+from generative_core.markov_chain.ais import AISEstimate, annealed_importance_sampling, nll
+from generative_core.markov_chain.boltzmann_machine import BoltzmannMachine
+from generative_core.markov_chain.deep_boltzmann_machine import DeepBoltzmannMachine
+from generative_core.markov_chain.gaussian_rbm import GaussianRBM
+from generative_core.markov_chain.rbm import RBM
+from generative_core.variational.autoencoder import Autoencoder
+from generative_core.variational.feature_consistent_vae import FeatureConsistentVAE
+from generative_core.variational.iaf_vae import IAFVAE
+from generative_core.variational.iwae import IWAE
+from generative_core.variational.likelihoods import GaussianLikelihood
+from generative_core.variational.vae import VAE
+
 # Implicit density
+from generative_core.markov_chain.gsn import GSN
 from generative_core.adversarial.critic import MLPCritic
 from generative_core.adversarial.gan import GAN
 
@@ -26,28 +72,67 @@ from generative_core.adapters import LogitFromScore, ScoreDifference
 # Training
 from generative_core.training.batches import ShuffledBatches
 from generative_core.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from generative_core.training.contrastive_divergence import ContrastiveDivergenceStep
 from generative_core.training.ema import ExponentialMovingAverage
 from generative_core.training.fit import fit
 from generative_core.training.hooks import MetricHistory, PreviewGrid, ProgressBar, SaveCheckpoint, TensorBoard
+from generative_core.training.schedules import cosine_decay, linear_decay
 from generative_core.training.steps import AdversarialStep, CriticStep, MaximumLikelihoodStep
 
 __all__ = [
+    "FVSBN",
     "GAN",
+    "GSN",
+    "IAF",
+    "IAFVAE",
+    "IWAE",
+    "MADE",
+    "MAF",
+    "NADE",
+    "NICE",
+    "RBM",
+    "VAE",
+    "AISEstimate",
     "AbstractCritic",
     "AbstractEnergy",
     "AbstractGenerator",
     "AbstractTractable",
     "AbstractVariational",
     "AdversarialStep",
+    "Autoencoder",
+    "Bernoulli",
+    "BoltzmannMachine",
+    "Categorical",
     "CheckpointError",
+    "ClassConditionalGaussian",
+    "ContrastiveDivergenceStep",
     "CriticStep",
+    "DeepBoltzmannMachine",
+    "DiagonalBiLSTM",
+    "DiscretisedLogisticMixture",
     "ExponentialMovingAverage",
+    "FeatureConsistentVAE",
+    "Flow",
+    "GatedPixelCNN",
+    "Gaussian",
+    "GaussianLikelihood",
+    "GaussianMixture",
+    "GaussianRBM",
+    "Glow",
+    "KMeans",
     "LogitFromScore",
     "MLPCritic",
     "MaximumLikelihoodStep",
     "MetricHistory",
+    "MixtureOfGaussians",
+    "MultiScalePixelRNN",
+    "OrderAgnosticNADE",
+    "PixelCNN",
+    "PixelCNNPlusPlus",
     "PreviewGrid",
     "ProgressBar",
+    "RealNVP",
+    "RowLSTM",
     "Sampler",
     "SaveCheckpoint",
     "ScoreDifference",
@@ -56,7 +141,15 @@ __all__ = [
     "ShuffledBatches",
     "TensorBoard",
     "TrainStep",
+    "VariationalGaussianMixture",
+    "annealed_importance_sampling",
+    "coding",
+    "complete",
+    "cosine_decay",
     "fit",
+    "interpolate",
+    "linear_decay",
     "load_checkpoint",
+    "nll",
     "save_checkpoint",
 ]

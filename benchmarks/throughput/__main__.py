@@ -1,4 +1,4 @@
-"""python -m benchmarks.throughput envs | gail: how fast, beside the physics alone and beside the peers."""
+"""python -m benchmarks.throughput envs | gail | core: how fast, beside the physics alone and beside the peers."""
 
 import sys
 from collections.abc import Callable
@@ -12,12 +12,18 @@ def main(arguments: list[str]) -> None:
     import tyro
     from rich.console import Console
 
-    from benchmarks.throughput import env_steps, training
+    from benchmarks.throughput import core, env_steps, training
 
-    commands: dict[str, Callable[..., Any]] = {"envs": env_steps.EnvStepsConfig, "gail": training.TrainingConfig}
+    commands: dict[str, Callable[..., Any]] = {
+        "envs": env_steps.EnvStepsConfig,
+        "gail": training.TrainingConfig,
+        "core": core.CoreConfig,
+    }
     config = tyro.extras.subcommand_cli_from_dict(commands, args=arguments, prog="python -m benchmarks.throughput")
     if isinstance(config, env_steps.EnvStepsConfig):
         env_steps.run(config, arguments, Console())
+    elif isinstance(config, core.CoreConfig):
+        core.run(config, arguments, Console())
     else:
         training.run(config, arguments, Console())
 

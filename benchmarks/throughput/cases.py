@@ -10,7 +10,8 @@ from gymnasium import spaces
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 
-from benchmarks.throughput.limit import Limit, steps_within, usable_cores
+from benchmarks.provenance import usable_cores
+from benchmarks.throughput.limit import Limit, steps_within
 from envs import make_venv
 
 LABELS = {

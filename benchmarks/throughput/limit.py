@@ -5,7 +5,6 @@ replays them with `mj_step` alone: the same states and resets, without observati
 """
 
 import multiprocessing
-import os
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
@@ -16,15 +15,11 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.provenance import usable_cores
 from envs.tasks import TASKS
 from gail_suite.errors import InputError
 
 RECORDED_STEPS = 3000  # a process; then the replay begins anew
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def check_task(env_id: str) -> None:

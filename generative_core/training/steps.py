@@ -14,12 +14,15 @@ from torch import Tensor, nn
 from generative_core import objectives
 from generative_core.families import AbstractCritic, AbstractGenerator, AbstractTractable, AbstractVariational
 from generative_core.objectives import CriticLoss, GeneratorLoss
+from generative_core.training.schedules import Schedule
 
 
 class MaximumLikelihoodStep:
     """Minimise E_data[model.loss(x, context)]: -log p(x), or minus its lower bound, in nats.
 
-    Metrics: `loss`.  Raises FloatingPointError on a loss that is not finite, before anything has moved.
+    `schedule` gives the factor of `lr` at each update.  `autocast=torch.bfloat16` runs matrix products in that dtype;
+    parameters, gradients and optimiser keep theirs.  `compile` hands the loss to `torch.compile`: worth its minute on a
+    GPU.  Metrics: `loss`.  Raises FloatingPointError on a loss that is not finite, before anything has moved.
     """
 
     def __init__(
@@ -27,23 +30,38 @@ class MaximumLikelihoodStep:
         model: AbstractTractable | AbstractVariational,
         *,
         lr: float = 1e-3,
+        schedule: Schedule | None = None,
         weight_decay: float = 0.0,
         max_grad_norm: float | None = None,
+        autocast: torch.dtype | None = None,
+        compile: bool = False,
         seed: int = 0,
     ) -> None:
+        if autocast not in (None, torch.bfloat16):
+            raise ValueError(f"autocast takes torch.bfloat16, got {autocast}: other dtypes need their losses scaled")
         self.model = model
+        self.lr = lr
+        self.schedule = schedule
         self.max_grad_norm = max_grad_norm
+        self.autocast = autocast
         self.optimiser = _adam(model, lr, weight_decay=weight_decay)
         self.generator = _private_generator(model, seed)
+        self.n_updates = 0
+        self._loss = torch.compile(model.loss) if compile else model.loss
 
     def __call__(self, x: Float[Tensor, "B *E"], context: Float[Tensor, "B *K"] | None = None) -> dict[str, float]:
         self.model.train()
-        loss = self.model.loss(x, context, generator=self.generator).mean()
+        with torch.autocast(x.device.type, dtype=self.autocast, enabled=self.autocast is not None):
+            loss = self._loss(x, context, generator=self.generator).mean()
         metrics = {"loss": loss.item()}
         _require_finite(metrics["loss"], f"the loss of {type(self.model).__name__}")
         self.optimiser.zero_grad()
         loss.backward()
+        if self.schedule is not None:
+            for group in self.optimiser.param_groups:
+                group["lr"] = self.lr * self.schedule(self.n_updates)
         _step(self.optimiser, self.max_grad_norm)
+        self.n_updates += 1
         return metrics
 
     def state_dict(self) -> dict[str, Any]:
@@ -51,12 +69,14 @@ class MaximumLikelihoodStep:
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "generator": self.generator.get_state(),
+            "n_updates": self.n_updates,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.generator.set_state(state["generator"])
+        self.n_updates = state["n_updates"]
 
 
 class CriticStep:

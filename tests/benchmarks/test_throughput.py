@@ -10,7 +10,8 @@ import gymnasium
 import numpy as np
 import pytest
 
-from benchmarks.throughput import cases, limit
+from benchmarks import provenance as provenance_module
+from benchmarks.throughput import cases
 from benchmarks.throughput.cases import EnvPoolSteps, VecEnvSteps, contenders
 from benchmarks.throughput.learners import Imitations, Ours, as_imitation, comparable
 from benchmarks.throughput.limit import Replay, check_task, steps_within
@@ -155,8 +156,8 @@ def test_demonstrations_become_imitations_transitions():
 
 
 def test_usable_cores_are_those_of_the_affinity(monkeypatch):
-    monkeypatch.setattr(limit, "os", SimpleNamespace(sched_getaffinity=lambda pid: {1, 4, 5}))
-    assert limit.usable_cores() == 3
+    monkeypatch.setattr(provenance_module, "os", SimpleNamespace(sched_getaffinity=lambda pid: {1, 4, 5}))
+    assert provenance_module.usable_cores() == 3
 
 
 def measured(tmp_path, *arguments):

@@ -1,0 +1,70 @@
+"""python -m benchmarks.images --model made: train one case, judge it, and keep what came of it as JSON."""
+
+import sys
+from dataclasses import asdict, replace
+
+from benchmarks.images.config import ImageConfig
+from gail_suite.cli import run_verb
+from gail_suite.errors import InputError
+
+PACKAGES = ("torch", "numpy", "scikit-learn", "safetensors")
+CHANGEABLE_ON_RESUME = {"resume", "keep", "threads"}
+
+
+def parse(arguments: list[str]) -> ImageConfig:
+    """Flags, or the settings of the run that is resumed.  Raises InputError where the two disagree."""
+    import tyro
+
+    config = tyro.cli(ImageConfig, args=arguments, prog="python -m benchmarks.images")
+    if config.resume is None:
+        return config
+    given, unset = asdict(config), asdict(ImageConfig())
+    changed = sorted(name for name in given if given[name] != unset[name] and name not in CHANGEABLE_ON_RESUME)
+    if changed:
+        raise InputError(
+            f"--resume goes on with the run's own settings: leave --{changed[0].replace('_', '-')} out, or begin anew"
+        )
+    return config
+
+
+def main(arguments: list[str]) -> int:
+    config = parse(arguments)
+    config.check()
+    from benchmarks.images import report
+    from benchmarks.images.cases import CASES
+    from benchmarks.images.folder import Folder
+    from benchmarks.images.run import Run
+    from benchmarks.provenance import origin
+    from gail_suite.run_directory import read_json, write_json
+
+    if config.list:
+        report.print_cases()
+        return 0
+    if config.resume is not None:
+        folder = Folder.open(config.resume)
+        before = folder.config()
+        run = Run(replace(before, resume=config.resume, threads=config.threads or before.threads))
+    else:
+        if not config.model:
+            raise InputError(f"say which --model: one of {', '.join(CASES)}")
+        run = Run(config)
+        folder = Folder.create(run.config, origin("benchmarks.images", arguments, PACKAGES))
+    try:
+        finished = folder.result_file.exists()
+        result = read_json(folder.result_file) if finished else run.execute(folder)
+    except KeyboardInterrupt:
+        print(f"interrupted; go on with --resume {folder.path}", file=sys.stderr)
+        return 130
+    except FloatingPointError as error:
+        print(f"error: training stopped being finite ({error}); its last sound state is {folder.last}", file=sys.stderr)
+        return 1
+    finally:
+        folder.unlock()
+    if config.keep:
+        write_json(report.KEPT / f"{report.name(result)}.json", result)
+    report.print_result(result, folder.path)
+    return 0
+
+
+if __name__ == "__main__":
+    run_verb(lambda: main(sys.argv[1:]))

@@ -1,0 +1,72 @@
+"""A run's folder: what lies where, and one process at a time in it."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from benchmarks.images.config import ImageConfig, config_from_dict
+from gail_suite.errors import InputError
+from gail_suite.run_directory import read_json, write_json, write_text
+
+
+class Folder:
+    """`config.json, origin.json, last.safetensors, best.safetensors, result.json, curve.png, samples.png`."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.config_file = path / "config.json"
+        self.origin_file = path / "origin.json"
+        self.last = path / "last.safetensors"
+        self.best = path / "best.safetensors"
+        self.result_file = path / "result.json"
+        self.curve_file = path / "curve.png"
+        self.samples_file = path / "samples.png"
+        self._lock = FileLock(path / ".lock")
+
+    @classmethod
+    def create(cls, config: ImageConfig, origin: dict[str, Any]) -> "Folder":
+        """A new one for this configuration.  Raises InputError where a run is there already."""
+        name = f"{config.model}-{config.preset}-s{config.seed}"
+        folder = cls(config.out or Path("runs") / "images" / name)
+        if folder.config_file.exists():
+            raise InputError(
+                f"{folder.path} already holds a run; go on with --resume {folder.path}, or choose another --out"
+            )
+        folder.path.mkdir(parents=True, exist_ok=True)
+        folder.lock()
+        write_json(folder.origin_file, origin)
+        write_text(folder.config_file, json.dumps(asdict(replace(config, out=None)), indent=2, default=str) + "\n")
+        return folder
+
+    @classmethod
+    def open(cls, path: Path) -> "Folder":
+        """An existing one.  Raises InputError where there is no run in it."""
+        folder = cls(path)
+        if not folder.config_file.is_file():
+            raise InputError(f"{path} is not the folder of a run (no config.json); give one made by benchmarks.images")
+        folder.lock()
+        return folder
+
+    def config(self) -> ImageConfig:
+        """What the run began with.  Raises InputError where it is damaged."""
+        try:
+            return config_from_dict(read_json(self.config_file))
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{self.config_file} is damaged ({error}); start a new run") from error
+
+    def origin(self) -> dict[str, Any]:
+        """The command that began it, the commit, the machine and the versions."""
+        return read_json(self.origin_file)
+
+    def lock(self) -> None:
+        """Hold the run for this process.  Raises InputError where another one does."""
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise InputError(f"{self.path} is in use by another process; wait for it or stop it") from error
+
+    def unlock(self) -> None:
+        self._lock.release()

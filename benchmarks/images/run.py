@@ -1,0 +1,201 @@
+"""One run of the benchmark: train, judge, write every file of the folder.  Exactly resumable."""
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.data import DataSet, Split
+from benchmarks.images import pictures
+from benchmarks.images.cases import CASES
+from benchmarks.images.config import ImageConfig
+from benchmarks.images.events import load_events
+from benchmarks.images.folder import Folder
+from benchmarks.images.looks import EnoughLooks, Looks, set_random_state
+from benchmarks.images.memory import PeakMemory
+from benchmarks.images.progress import Progress
+from benchmarks.images.recipes import Case, ClosedForm, Recipe, StepSettings, describe
+from gail_suite.errors import InputError
+from gail_suite.run_directory import write_json
+from generative_core import ExponentialMovingAverage, fit, load_checkpoint, save_checkpoint
+
+EVENTS_SEED = 0  # of the noise of the validation and the test images, where their treatment has any
+JUDGE_SEED = 700_001  # of the final estimates and of the samples
+N_SAMPLES = 64
+
+
+class Run:
+    """Everything that a configuration names, built but not yet trained; makes no folder.
+
+    Raises InputError for a case, a data set or a device that is not there.
+    """
+
+    def __init__(self, config: ImageConfig) -> None:
+        if config.model not in CASES:
+            raise InputError(f"there is no case {config.model!r}; choose among {', '.join(CASES)}")
+        self.config = config
+        self.case: Case = CASES[config.model]
+        self.recipe = self.case.cpu if config.preset == "cpu" else self.case.gpu
+        self.device = find_device(config)
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        self.data: DataSet = load_events(config, self.case, self.recipe.max_side)
+        torch.manual_seed(config.seed)  # the parameters, and dropout's masks later
+        self.model: nn.Module = self.recipe.build(self.data).to(self.device)
+        self.memory = PeakMemory(self.device)
+
+    def execute(self, folder: Folder) -> dict[str, Any]:
+        """Train, or go on, then judge the best parameters; returns what result.json holds."""
+        trained = self._fit(folder) if isinstance(self.recipe, ClosedForm) else self._train(self.recipe, folder)
+        began = time.monotonic()
+        judged = self._judge()
+        seconds_judging = time.monotonic() - began
+        began = time.monotonic()
+        samples = self._samples()
+        seconds_sampling = time.monotonic() - began
+        pictures.draw_samples(samples, folder.samples_file, is_binary=self.data.is_binary)
+        result = {
+            "benchmark": "images",
+            "model": self.config.model,
+            "class": type(self.model).__name__,
+            "about": self.case.about,
+            "preset": self.config.preset,
+            "seed": self.config.seed,
+            **folder.origin(),
+            "device": device_name(self.device),
+            "threads": torch.get_num_threads(),
+            "precision": self.config.precision,
+            "compile": self.config.compile,
+            "data": {**self.data.provenance(), "pool": self.data.pool, "events_seed": EVENTS_SEED},
+            "parameters": count_parameters(self.model),
+            "recipe": describe(self.recipe),
+            "training": {name: value for name, value in trained.items() if name != "curve"},
+            "test": judged,
+            "samples": {"n": len(samples), "seed": JUDGE_SEED, "seconds": round(seconds_sampling, 2)},
+            "seconds_judging": round(seconds_judging, 1),
+            "peak_memory": self.memory.read(),
+            "curve": trained["curve"],
+        }
+        pictures.draw_curve(result, folder.curve_file)
+        write_json(folder.result_file, result)
+        return result
+
+    # -- training ------------------------------------------------------------------------------------------------------
+
+    def _fit(self, folder: Folder) -> dict[str, Any]:
+        assert isinstance(self.recipe, ClosedForm)
+        began = time.monotonic()
+        generator = torch.Generator(self.device).manual_seed(self.config.seed)
+        labels = self.data.labels("train").to(self.device)
+        self.recipe.fit(self.model, self._events("train"), labels, generator)
+        seconds = time.monotonic() - began
+        save_checkpoint(folder.best, {"model": self.model.state_dict()})
+        return {"seconds": round(seconds, 2), "curve": []}
+
+    def _train(self, recipe: Recipe, folder: Folder) -> dict[str, Any]:
+        config = self.config
+        n_steps = config.steps or recipe.steps
+        n_rows = len(self.data.labels("train"))
+        if recipe.batch_size > n_rows:
+            raise InputError(f"{self.data.name} has {n_rows} images, less than a batch of {recipe.batch_size}")
+        settings = StepSettings(
+            n_steps=n_steps,
+            autocast=torch.bfloat16 if config.precision == "bfloat16" else None,
+            compile=config.compile,
+            seed=config.seed,
+        )
+        if recipe.prepare is not None:
+            recipe.prepare(self.model, self._events("train"))
+        step = recipe.make_step(self.model, recipe, settings)
+        batches = self.data.batches(recipe.batch_size, seed=config.seed, device=self.device)
+        parts: dict[str, Any] = {"step": step, "batches": batches}
+        hooks: list[Callable[[int, dict[str, float]], None]] = []
+        judged = self.model
+        if recipe.ema is not None:
+            ema = ExponentialMovingAverage(self.model, decay=recipe.ema)
+            parts["ema"] = ema
+            hooks.append(ema)
+            judged = ema.model
+        looks = Looks(
+            judged,
+            self._events("validation"),
+            self.case.evaluation,
+            folder,
+            parts,
+            every=math.ceil(n_steps / recipe.looks),
+            n_steps=n_steps,
+            patience=recipe.patience,
+        )
+        first_step = restore(folder, parts, looks) if folder.last.exists() else 0
+        hooks += [looks, Progress(f"{config.model} on {self.data.name}", n_steps, looks)]
+        if not looks.is_enough:
+            with suppress(EnoughLooks):
+                fit(step, batches, n_steps, hooks, first_step=first_step)
+        self.model.load_state_dict(load_checkpoint(folder.best)["model"])
+        last = looks.rows[-1]
+        return {
+            "updates": last["step"],
+            "best_update": looks.best["step"],
+            "best_validation_nats": looks.best["nats"],
+            "epochs": round(last["step"] * recipe.batch_size / n_rows, 2),
+            "seconds": last["seconds"],
+            "seconds_looking": round(looks.seconds_looking, 1),
+            "curve": looks.rows,
+        }
+
+    # -- what came of it -----------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def _judge(self) -> dict[str, Any]:
+        self.model.eval()
+        found = self.case.evaluation.judge(self.model, self._events("test"), seed=JUDGE_SEED)
+        return found.as_dict(self.data)
+
+    def _events(self, split: Split) -> Tensor:
+        return self.data.events(split, seed=EVENTS_SEED).to(self.device)
+
+    @torch.no_grad()
+    def _samples(self) -> Tensor:
+        generator = torch.Generator(self.device).manual_seed(JUDGE_SEED)
+        return self.model.sample(N_SAMPLES, generator=generator)  # type: ignore[operator]  # every case is a Sampler
+
+
+def restore(folder: Folder, parts: dict[str, Any], looks: Looks) -> int:
+    """Put everything back as the last checkpoint has it; returns the number of updates made."""
+    state = load_checkpoint(folder.last)
+    try:
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+        looks.load_state_dict(state["looks"])
+        set_random_state(state["random"])
+        return state["first_step"]
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{folder.last} is not a checkpoint of this run ({reason}); start a new run") from error
+
+
+def find_device(config: ImageConfig) -> torch.device:
+    """Raises InputError for one that is not here."""
+    if config.device == "auto":
+        return torch.device("cuda" if config.preset == "gpu" and torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(config.device)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
+        raise InputError(f"the device {config.device!r} is not available here; try --device cpu") from error
+    return device
+
+
+def device_name(device: torch.device) -> str:
+    """cpu, or the accelerator's own name."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Numbers that training or the fit sets; a model with a `fit` keeps them in buffers, where exact zeros are none."""
+    trained = sum(parameter.numel() for parameter in model.parameters())
+    return trained or sum(int(b.count_nonzero()) for b in model.buffers() if b.is_floating_point())

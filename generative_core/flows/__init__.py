@@ -1,0 +1,1 @@
+"""Explicit density, tractable: an invertible map between the event and independent noise."""

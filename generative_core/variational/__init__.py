@@ -1,0 +1,1 @@
+"""Explicit density, approximate: latent-variable models trained on a lower bound of log p(x)."""

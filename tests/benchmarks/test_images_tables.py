@@ -1,0 +1,162 @@
+"""The README's tables of images: what stands beside what."""
+
+import copy
+import math
+
+import pytest
+import torch
+
+from benchmarks import readme
+from benchmarks.data import load
+from benchmarks.images import tables
+from benchmarks.images.cases import CASES
+from benchmarks.images.evaluation import AnnealedImportance, Exact, ImportanceWeighted
+from benchmarks.images.published import PUBLISHED, of_paper
+from gail_suite.errors import InputError
+from generative_core import VAE, Bernoulli
+from generative_core.markov_chain.rbm import RBM
+from tests.generative_core.toys import ToyGaussian
+
+
+def result(model: str = "made", seed: int = 0, nats: float = 88.5, **changes: object) -> dict:
+    data = {
+        "name": "mnist",
+        "event_shape": [1, 28, 28],
+        "pixels": "fixed",
+        "rows": {"train": 50_000, "validation": 10_000, "test": 10_000},
+        "seed": 0,
+        "pool": False,
+        "events_seed": 0,
+    }
+    data |= {name: value for name, value in changes.items() if name in data}
+    return {
+        "model": model,
+        "about": "MADE",
+        "preset": "cpu",
+        "seed": seed,
+        "device": "cpu",
+        "threads": 1,
+        "parameters": 1234567,
+        "command": f"python -m benchmarks.images --model {model} --seed {seed}",
+        "training": {"seconds": 600.0},
+        "test": {"nats": nats, "bits_per_dim": 3.25, "estimator": "exact"},
+        "data": data,
+    } | {name: value for name, value in changes.items() if name not in data}
+
+
+def test_row_has_every_seed_the_paper_and_the_cost():
+    (row,) = tables.nats_rows([result(seed=1, nats=88.25), result(seed=0, nats=88.5)])
+    assert row == [
+        "MADE; mnist 28 x 28, fixed",
+        "88.50, 88.25",
+        "88.40 (MADE, 1 layer, 1 mask)",
+        "exact",
+        "1,234,567",
+        "10.0",
+        "1 core",
+    ]
+
+
+@pytest.mark.parametrize("change", [{"pixels": "dynamic"}, {"event_shape": [1, 14, 14]}, {"name": "fashion-mnist"}])
+def test_other_data_are_another_row_without_the_papers_figure(change):
+    rows = tables.nats_rows([result(), result(**change)])
+    assert sorted(row[2] for row in rows) == ["-", "88.40 (MADE, 1 layer, 1 mask)"]
+
+
+@pytest.mark.parametrize("field", ["seed", "rows", "events_seed"])
+def test_seeds_that_saw_other_data_cannot_share_a_row(field):
+    other = copy.deepcopy(result(seed=1))
+    other["data"][field] = None
+    with pytest.raises(InputError, match="cannot share a row"):
+        tables.nats_rows([result(), other])
+
+
+def test_other_estimates_cannot_share_a_row():
+    other = result(seed=1, test={"nats": 88.0, "estimator": "IW-50"})
+    with pytest.raises(InputError, match="cannot share a row"):
+        tables.nats_rows([result(), other])
+
+
+def test_binary_and_grey_images_have_a_table_each_the_best_model_first():
+    found = [result("nice", nats=2.0, pixels="dequantised"), result("b", nats=90.0), result("a", nats=95.0)]
+    assert len(tables.bits_rows(found)) == 1
+    assert [row[1] for row in tables.nats_rows(found)] == ["90.00", "95.00"]
+    assert tables.bits_rows(found)[0][1] == "3.250"
+
+
+def test_paper_is_named_for_the_same_binarisation_only():
+    assert of_paper(result("vae", pixels="dynamic")).nats == 86.76
+    assert of_paper(result("vae", pixels="fixed")) is None
+    assert of_paper(result("glow")) is None
+
+
+def test_published_figures_are_of_cases_and_have_sources():
+    for name, published in PUBLISHED.items():
+        assert name in CASES
+        assert published.binarisation in ("fixed", "dynamic")
+        assert 70 < published.nats < 110
+        assert any(character.isdigit() for character in published.source)
+
+
+def test_throughput_table_shows_both_sides():
+    row = {
+        "label": "MAF, peer",
+        "unit": "updates/s",
+        "parameters": {"ours": 1000, "peer": 999},
+        "ours": 20.0,
+        "peer": 10.0,
+        "ours_to_peer": 2.0,
+    }
+    text = readme.throughput_core({"batch": 256, "threads": 1, "results": [row]})
+    assert "| MAF, peer | 20.0 updates/s | 10.0 updates/s | 2.00 | 1,000 / 999 |" in text
+
+
+# -- the judgements that the tables rest on ----------------------------------------------------------------------------
+
+
+def test_exact_is_the_mean_and_its_standard_error_over_all_parts():
+    model, x = ToyGaussian([0.5, -1.0]), torch.randn(7, 2, generator=torch.Generator().manual_seed(0))
+    found = Exact(images_at_a_time=3).judge(model, x, seed=0)
+    nats = -model.log_prob(x).detach().double()
+    assert found.n == 7
+    assert found.nats == pytest.approx(nats.mean().item())
+    assert found.standard_error == pytest.approx(nats.std().item() / math.sqrt(7))
+
+
+def test_discrete_levels_add_nothing_and_dequantised_ones_their_width():
+    model, x = ToyGaussian([0.0] * 64), torch.zeros(3, 64)
+    found = Exact().judge(model, x, seed=0)
+    grey, dequantised = (
+        found.as_dict(load("digits", pixels=pixels))["bits_per_dim"] for pixels in ("grey", "dequantised")
+    )
+    assert grey == pytest.approx(found.nats / 64 / math.log(2))
+    assert dequantised - grey == pytest.approx(math.log2(17 / 2))
+    assert "bits_per_dim" not in found.as_dict(load("digits", pixels="fixed"))
+
+
+def test_more_draws_tighten_the_bound_and_looks_repeat():
+    torch.manual_seed(0)
+    model = VAE((6,), latent=2, hidden=(8,), likelihood=Bernoulli()).eval()
+    x = torch.bernoulli(torch.full((2000, 6), 0.5), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        evaluation = ImportanceWeighted(k=50, images_at_a_time=300)
+        found = evaluation.judge(model, x, seed=0)
+        assert found.estimator == "IW-50"
+        assert found.more["minus_elbo"] == pytest.approx(evaluation.look(model, x, seed=0))
+        assert found.more["minus_elbo"] == pytest.approx(ImportanceWeighted(k=1).judge(model, x, seed=0).nats, abs=0.1)
+        assert found.nats < found.more["minus_elbo"]
+        other = evaluation.look(model, x, seed=1)
+    assert other != found.more["minus_elbo"]
+
+
+def test_annealed_estimate_meets_the_exact_partition_function():
+    torch.manual_seed(0)
+    model = RBM((10,), n_hidden=6).double()
+    with torch.no_grad():
+        model.weight.normal_(generator=torch.Generator().manual_seed(2))
+        x = torch.bernoulli(torch.full((50, 10), 0.4, dtype=torch.float64), generator=torch.Generator().manual_seed(1))
+        found = AnnealedImportance(n_chains=500, n_temperatures=500).judge(model, x, seed=0)
+        exact = (model.energy(x) + model.exact_log_partition()).mean().item()
+    error = found.more["log_z_standard_error"]
+    assert 0 < error < 0.1
+    assert found.nats == pytest.approx(exact, abs=4 * error)
