@@ -26,8 +26,9 @@ class VariationalGaussianMixture(AbstractTractable):
 
     m0 is the data's mean, b0 = `mean_precision`, v0 = `degrees_of_freedom` (D + 2 by default) and W0^-1 the data's
     covariance times v0 - D - 1, so that each component's covariance is the data's own in prior mean; where v0 <= D + 1
-    it has no prior mean and W0^-1 is the covariance itself.  Its eigenvalues are raised to `min_variance`.  a = `concentration`, 1 / K by default: small values empty
-    the components that the data do not need.  The bound in `elbo_history` (nats, of all events) never falls.
+    it has no prior mean and W0^-1 is the covariance itself.  Its eigenvalues are raised to `min_variance`.
+    a = `concentration`, 1 / K by default: small values empty the components that the data do not need.  The bound in
+    `elbo_history` (nats, of all events) never falls.
 
     `log_prob` is the posterior predictive density under q, exact: a mixture of Student t with v_k + 1 - D degrees of
     freedom and the expected weights, no plug-in estimate.
