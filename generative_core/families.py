@@ -45,7 +45,6 @@ class AbstractTractable(nn.Module, ABC):
         """log p(x | context), nats; nothing random, so `generator` is not used."""
         return self.log_prob(x, context)
 
-    @final
     def loss(
         self,
         x: Float[Tensor, "B *E"],
@@ -53,7 +52,7 @@ class AbstractTractable(nn.Module, ABC):
         *,
         generator: torch.Generator | None = None,
     ) -> Float[Tensor, "B"]:
-        """-log p(x | context), nats; nothing random, so `generator` is not used."""
+        """-log p(x | context), nats; a model that trains on an unbiased estimate of it draws from `generator`."""
         return -self.log_prob(x, context)
 
 

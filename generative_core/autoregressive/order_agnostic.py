@@ -72,14 +72,14 @@ class OrderAgnosticNADE(AbstractTractable):
         out = self.output(self.deep(self.first(torch.cat(inputs, dim=1))))
         return out.to(flat.dtype).unflatten(1, (self.n_dims, self.conditional.n_parameters))  # (B, D*P) -> (B, D, P)
 
-    def loss(  # type: ignore[misc]  # trained on an unbiased estimate: the exact loss is D times the work
+    def loss(
         self,
         x: Float[Tensor, "B *E"],
         context: Float[Tensor, "B K"] | None = None,
         *,
         generator: torch.Generator | None = None,
     ) -> Float[Tensor, "B"]:
-        """An unbiased estimate of -log p(x | order), nats, averaged over all orders; see the class."""
+        """An unbiased estimate of -log p(x | order), nats, averaged over all orders, in one pass instead of D."""
         flat = flatten_events(self, x, context)
         draws = torch.rand(len(flat), self.n_dims + 1, generator=generator, device=flat.device)
         n_known = (draws[:, :1] * self.n_dims).long().clamp(max=self.n_dims - 1)  # 0 to D - 1, evenly
