@@ -24,11 +24,13 @@ class VariationalGaussianMixture(AbstractTractable):
         P_k ~ Wishart(v0, W0),  m_k ~ N(m0, (b0 P_k)^-1),  w ~ Dirichlet(a, ..., a), or the stick-breaking weights of a
         Dirichlet process, w_k = s_k prod_{j<k} (1 - s_j) with s_k ~ Beta(1, a), cut off after K.
 
-    m0 is the data's mean, b0 = `mean_precision`, v0 = `degrees_of_freedom` (D + 2 by default) and W0^-1 the data's
-    covariance times v0 - D - 1, so that each component's covariance is the data's own in prior mean; where v0 <= D + 1
-    it has no prior mean and W0^-1 is the covariance itself.  Its eigenvalues are raised to `min_variance`.
-    a = `concentration`, 1 / K by default: small values empty the components that the data do not need.  The bound in
-    `elbo_history` (nats, of all events) never falls.
+    m0 is the data's mean, b0 = `mean_precision`, v0 = `degrees_of_freedom` and W0^-1 the data's covariance, its
+    eigenvalues at least `min_variance`, times v0 - D - 1, so that each component's covariance is the data's own in
+    prior mean, worth v0 - D - 1 events; where v0 <= D + 1 it has no prior mean and W0^-1 is that covariance itself.  By
+    default v0 = 1.25 D + 2: in many dimensions a component has few events for its D (D + 1) / 2 covariances, and needs
+    the prior.  Of several v0 the one with the highest bound is best.  a = `concentration`, 1 / K by default: small
+    values empty the components that the data do not need.  The bound in `elbo_history` (nats, of all events) never
+    falls.
 
     `log_prob` is the posterior predictive density under q, exact: a mixture of Student t with v_k + 1 - D degrees of
     freedom and the expected weights, no plug-in estimate.
@@ -76,7 +78,7 @@ class VariationalGaussianMixture(AbstractTractable):
         self.weight_prior = weight_prior
         self.concentration = 1 / n_components if concentration is None else concentration
         self.prior_mean_precision = mean_precision
-        self.prior_degrees_of_freedom = float(n_dims + 2 if degrees_of_freedom is None else degrees_of_freedom)
+        self.prior_degrees_of_freedom = float(1.25 * n_dims + 2 if degrees_of_freedom is None else degrees_of_freedom)
         self.min_variance = min_variance
         self.max_iterations = max_iterations
         self.tolerance = tolerance
@@ -84,7 +86,7 @@ class VariationalGaussianMixture(AbstractTractable):
         self.register_buffer("weights", torch.full((n_components,), 1 / n_components))
         self.register_buffer("means", torch.zeros(n_components, n_dims))
         self.register_buffer("mean_precision", torch.ones(n_components))
-        self.register_buffer("degrees_of_freedom", torch.full((n_components,), n_dims + 2.0))
+        self.register_buffer("degrees_of_freedom", torch.full((n_components,), self.prior_degrees_of_freedom))
         self.register_buffer("scale", normal.unit_scale("full", n_components, n_dims))
         self.register_buffer("is_fitted", torch.tensor(False))
 
