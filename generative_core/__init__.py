@@ -5,7 +5,7 @@ Every model takes `event_shape` first, then keywords.  Scores are higher for wha
 # ruff: noqa: I001  the imports follow the taxonomy, not the alphabet
 
 # The port
-from generative_core.protocols import Sampler, Scorer, ScoreKind, TrainStep
+from generative_core.protocols import HasLoss, Sampler, Scorer, ScoreKind, TrainStep
 
 # The taxonomy
 from generative_core.families import (
@@ -119,6 +119,7 @@ __all__ = [
     "GaussianMixture",
     "GaussianRBM",
     "Glow",
+    "HasLoss",
     "KMeans",
     "LogitFromScore",
     "MLPCritic",

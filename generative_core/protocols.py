@@ -3,12 +3,13 @@
 Shapes: B batch, n draws, *E event shape ((D,) vectors, or (C, H, W) images in [-1, 1]), *K context shape.
 """
 
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class ScoreKind(Enum):
@@ -50,6 +51,26 @@ class Sampler(Protocol):
     ) -> Float[Tensor, "n *E"]:
         """(n, *E) draws, one for each row of `context` where there is one."""
         ...
+
+
+@runtime_checkable
+class HasLoss(Protocol):
+    """A module that says itself what to minimise: -log p(x), minus its bound, or a denoiser's -log P(x | corrupted)."""
+
+    def loss(
+        self,
+        x: Float[Tensor, "B *E"],
+        context: Float[Tensor, "B *K"] | None = None,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> Float[Tensor, "B"]:
+        """(B,) nats."""
+        ...
+
+    def train(self, mode: bool = True) -> Any: ...
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any: ...
 
 
 @runtime_checkable

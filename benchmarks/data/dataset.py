@@ -20,7 +20,7 @@ def load(
     *,
     pixels: Pixels | None = None,
     pool: bool = False,
-    data_dir: Path | None = None,
+    data_dir: str | Path | None = None,
     seed: int = 0,
 ) -> "DataSet":
     """A data set of `CATALOGUE` as events for models.
@@ -40,7 +40,7 @@ def load(
     if not card.is_image and (pixels is not None or pool):
         what = "is binary as it is" if card.levels == 2 else "has no pixels"
         raise InputError(f"{name} {what}: leave out the treatment of pixels and the pooling")
-    rows = card.read(card, data_dir, seed)
+    rows = card.read(card, None if data_dir is None else Path(data_dir), seed)
     if pool:
         rows = {split: Rows(treat.mean_pool(values), labels) for split, (values, labels) in rows.items()}
     treatment = (pixels or "grey") if card.is_image else None

@@ -5,11 +5,11 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmarks.data import DataSet, Pixels
 from benchmarks.images.evaluation import Evaluation
-from generative_core import MaximumLikelihoodStep, TrainStep, cosine_decay
+from generative_core import HasLoss, MaximumLikelihoodStep, TrainStep, cosine_decay
 from generative_core.training.contrastive_divergence import ContrastiveDivergenceStep
 
 Build = Callable[[DataSet], Any]
@@ -26,10 +26,10 @@ class StepSettings:
     seed: int = 0
 
 
-def maximum_likelihood(model: nn.Module, recipe: "Recipe", settings: StepSettings) -> TrainStep:
+def maximum_likelihood(model: HasLoss, recipe: "Recipe", settings: StepSettings) -> TrainStep:
     """AdamW on minus the log-likelihood or its bound, the step size falling to zero along a cosine."""
     return MaximumLikelihoodStep(
-        model,  # type: ignore[arg-type]  # cases pair this step with tractable and variational models only
+        model,
         lr=recipe.lr,
         schedule=cosine_decay(settings.n_steps, warm_up=min(recipe.warm_up, settings.n_steps // 10)),
         weight_decay=recipe.weight_decay,

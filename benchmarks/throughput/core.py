@@ -28,7 +28,7 @@ class CoreConfig:
     seconds: float = 2.0
     """Time of each side in each turn."""
     turns: int = 7
-    """Turns that each side gets, after a call to warm up."""
+    """Turns that each side gets, after a call to warm up; the slow samplers get two."""
     threads: int = 1
     """Processor threads."""
     batch: int = 256
@@ -82,7 +82,7 @@ def measure(pair: Pair, config: CoreConfig) -> dict[str, Any]:
     for side in sides.values():
         side.step()
     rates: dict[str, list[float]] = {name: [] for name in sides}
-    for turn in range(config.turns):
+    for turn in range(min(config.turns, pair.turns or config.turns)):
         for name in sides if turn % 2 == 0 else reversed(sides):
             rates[name].append(steps_within(sides[name].step, config.seconds) * sides[name].per_call)
     return {

@@ -38,7 +38,7 @@ class Sizes:
     """Width of every hidden layer."""
     side: int = 28
     """Of the images."""
-    images: int = 16
+    images: int = 8
     """Drawn in one call of a sampler."""
 
 
@@ -62,6 +62,8 @@ class Pair:
     peer: Callable[[Sizes], Contender]
     package: str | None = None
     """Of the peer; None where the peer is our own plain way."""
+    turns: int | None = None
+    """At most so many: for calls of half a minute, beside which the noise of a turn is small."""
 
 
 def count(model: nn.Module) -> int:
@@ -223,12 +225,14 @@ PAIRS: dict[str, Pair] = {
     "pixelcnn-sampling": Pair(
         label="PixelCNN, sampling without a cache",
         unit="images/s",
+        turns=2,
         ours=lambda sizes: pixelcnn(sizes, cached=True),
         peer=lambda sizes: pixelcnn(sizes, cached=False),
     ),
     "gated-pixelcnn-sampling": Pair(
         label="Gated PixelCNN, sampling without a cache",
         unit="images/s",
+        turns=2,
         ours=lambda sizes: gated_pixelcnn(sizes, cached=True),
         peer=lambda sizes: gated_pixelcnn(sizes, cached=False),
     ),

@@ -54,6 +54,10 @@ class MaskedMLP(nn.Module):
         self.register_buffer("orders", orders)
         for layer, degrees in enumerate(_degrees(orders, hidden, context_features, residual, degree_seed)):
             self.register_buffer(f"degrees_{layer}", degrees)
+        # what training multiplies by at each step; several members would take as many times the memory
+        for i in range(len(self.layers) if self.n_members == 1 else 0):
+            self.register_buffer(f"mask_{i}", self._mask_from_degrees(i, 0), persistent=False)
+        self.register_load_state_dict_post_hook(_follow_loaded_degrees)
 
     @property
     def n_members(self) -> int:
@@ -99,9 +103,7 @@ class MaskedMLP(nn.Module):
 
     def masked_weight(self, i: int, member: int) -> Float[Tensor, "n_out n_in"]:
         """The weights of `layer(i)` with the mask applied."""
-        if i == len(self.layers) - 1:
-            return self.layer(i).weight * self._output_mask(i, member)
-        mask = self._degrees(i + 1, member).unsqueeze(1) >= self._degrees(i, member)
+        mask = self.get_buffer(f"mask_{i}") if self.n_members == 1 else self._mask_from_degrees(i, member)
         return self.layer(i).weight * mask
 
     def masked_direct(self, member: int) -> Float[Tensor, "n_out n_in"]:
@@ -109,12 +111,25 @@ class MaskedMLP(nn.Module):
         assert self.direct is not None
         return self.direct.weight * self._output_mask(0, member)
 
+    def _mask_from_degrees(self, i: int, member: int) -> Tensor:
+        """1 where a weight of `layer(i)` stays and 0 where it is masked, (n_out, n_in)."""
+        if i == len(self.layers) - 1:
+            mask = self._output_mask(i, member)
+        else:
+            mask = self._degrees(i + 1, member).unsqueeze(1) >= self._degrees(i, member)
+        return mask.to(self.layer(i).weight.dtype)  # a product with booleans would convert them each time
+
     def _degrees(self, layer: int, member: int) -> Tensor:
         return self.get_buffer(f"degrees_{layer}")[member]
 
     def _output_mask(self, layer: int, member: int) -> Tensor:
         degrees_out = self._degrees(0, member)[: self.n_in].repeat_interleave(self.n_out_per_dim)
         return degrees_out.unsqueeze(1) > self._degrees(layer, member)
+
+
+def _follow_loaded_degrees(net: MaskedMLP, _: object) -> None:
+    for i in range(len(net.layers) if net.n_members == 1 else 0):
+        net.get_buffer(f"mask_{i}").copy_(net._mask_from_degrees(i, 0))
 
 
 def _check(n_in: int, hidden: Sequence[int], orders: Tensor, residual: bool) -> None:

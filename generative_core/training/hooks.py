@@ -6,6 +6,7 @@ A hook is any callable (i, metrics); `ExponentialMovingAverage` is one too.  Hea
 import math
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -107,7 +108,8 @@ class PreviewGrid:
         device = torch.device("cpu")
         if isinstance(self.sampler, nn.Module):
             self.sampler.eval()  # the next train step turns the training mode on again
-            device = next(self.sampler.parameters()).device
+            tensors = chain(self.sampler.parameters(), self.sampler.buffers())  # mixtures have buffers alone
+            device = next((tensor.device for tensor in tensors), device)
         with torch.no_grad():
             images = self.sampler.sample(self.n, generator=torch.Generator(device).manual_seed(self.seed))
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -12,13 +12,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from generative_core import objectives
-from generative_core.families import AbstractCritic, AbstractGenerator, AbstractTractable, AbstractVariational
+from generative_core.families import AbstractCritic, AbstractGenerator
 from generative_core.objectives import CriticLoss, GeneratorLoss
+from generative_core.protocols import HasLoss
 from generative_core.training.schedules import Schedule
 
 
 class MaximumLikelihoodStep:
-    """Minimise E_data[model.loss(x, context)]: -log p(x), or minus its lower bound, in nats.
+    """Minimise E_data[model.loss(x, context)], nats: -log p(x), minus its lower bound, or a denoiser's loss.
 
     `schedule` gives the factor of `lr` at each update.  `autocast=torch.bfloat16` runs matrix products in that dtype;
     parameters, gradients and optimiser keep theirs.  `compile` hands the loss to `torch.compile`: worth its minute on a
@@ -27,7 +28,7 @@ class MaximumLikelihoodStep:
 
     def __init__(
         self,
-        model: AbstractTractable | AbstractVariational,
+        model: HasLoss,
         *,
         lr: float = 1e-3,
         schedule: Schedule | None = None,
@@ -277,7 +278,7 @@ class AdversarialStep:
 
 
 def _adam(
-    model: nn.Module, lr: float, *, betas: tuple[float, float] = (0.9, 0.999), weight_decay: float = 0.0
+    model: HasLoss | nn.Module, lr: float, *, betas: tuple[float, float] = (0.9, 0.999), weight_decay: float = 0.0
 ) -> torch.optim.Optimizer:
     """AdamW (Adam where `weight_decay` is zero), in its one-kernel form where this build of torch has it."""
     parameters = [p for p in model.parameters() if p.requires_grad]
@@ -287,7 +288,7 @@ def _adam(
         return torch.optim.AdamW(parameters, lr=lr, betas=betas, weight_decay=weight_decay)
 
 
-def _private_generator(model: nn.Module, seed: int) -> torch.Generator:
+def _private_generator(model: HasLoss | nn.Module, seed: int) -> torch.Generator:
     return torch.Generator(next(model.parameters()).device).manual_seed(seed)
 
 

@@ -8,7 +8,15 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from generative_core import ExponentialMovingAverage, MetricHistory, PreviewGrid, ProgressBar, TensorBoard, fit
+from generative_core import (
+    ExponentialMovingAverage,
+    Gaussian,
+    MetricHistory,
+    PreviewGrid,
+    ProgressBar,
+    TensorBoard,
+    fit,
+)
 from generative_core.adversarial.gan import GAN
 from generative_core.training.hooks import image_grid
 from tests.generative_core.test_fit import CountingStep
@@ -55,6 +63,12 @@ def test_previews_are_the_same_noise_each_time_and_leave_the_random_state(tmp_pa
     first, second = (imread(file) for file in files)
     assert first.shape[:2] == (8, 10)
     np.testing.assert_array_equal(first, second)
+
+
+def test_a_model_of_buffers_alone_has_previews_too(tmp_path):
+    model = Gaussian((1, 4, 5)).fit(torch.randn(50, 1, 4, 5, generator=torch.Generator().manual_seed(0)))
+    fit(CountingStep(), BATCHES, 1, [PreviewGrid(model, tmp_path, every=1, n=4)])
+    assert (tmp_path / "samples-0000001.png").is_file()
 
 
 def test_previews_of_what_is_no_image_are_refused(tmp_path):
