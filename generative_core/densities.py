@@ -53,3 +53,9 @@ def free_bits(kl: Float[Tensor, "B Z"], nats: float) -> Float[Tensor, "B"]:
 def log_mean_exp(log_weight: Float[Tensor, "k *B"]) -> Float[Tensor, "*B"]:
     """log of the mean weight over the first axis."""
     return torch.logsumexp(log_weight, dim=0) - math.log(len(log_weight))
+
+
+def log_odds(rate: Float[Tensor, "D"], n: int) -> Float[Tensor, "D"]:
+    """log(rate / (1 - rate)) of rates counted from n events, each rate pulled to 1/2 by one event in all."""
+    rate = (rate * n + 0.5) / (n + 1)
+    return torch.logit(rate)

@@ -35,6 +35,7 @@ from generative_core import (
 )
 from generative_core.markov_chain.deep_boltzmann_machine import DeepBoltzmannMachine
 from generative_core.markov_chain.rbm import RBM
+from generative_core.nets.conv import ConvDecoder, ConvEncoder
 
 
 def fit_plain(model: Any, x: Tensor, labels: Tensor, generator: torch.Generator) -> None:
@@ -54,14 +55,25 @@ def start_from_rates(model: Any, x: Tensor) -> None:
     model.initialise(x)
 
 
-def vae(data: DataSet, hidden: tuple[int, ...] = (300, 300), latent: int = 40) -> VAE:
-    return VAE(data.event_shape, latent=latent, hidden=hidden, activation=nn.ReLU, likelihood=Bernoulli())
+def convolutional(data: DataSet, latent: int, n_encoded: int, channels: int) -> dict[str, Any]:
+    """Encoder, decoder and likelihood of the latent-variable models of binary images."""
+    encoder = ConvEncoder(data.event_shape, 256, channels=(channels, 2 * channels), activation=nn.SiLU)
+    decoder = ConvDecoder(256, data.event_shape, channels=(2 * channels, channels), activation=nn.SiLU)
+    return {
+        "latent": latent,
+        "encoder": nn.Sequential(encoder, nn.SiLU(), nn.Linear(256, n_encoded)),
+        "decoder": nn.Sequential(nn.Linear(latent, 256), nn.SiLU(), decoder),
+        "likelihood": Bernoulli(),
+    }
 
 
-def iaf_vae(data: DataSet, hidden: tuple[int, ...] = (300, 300), latent: int = 40, steps: int = 2) -> IAFVAE:
-    return IAFVAE(
-        data.event_shape, latent=latent, hidden=hidden, activation=nn.ReLU, likelihood=Bernoulli(), steps=steps
-    )
+def vae(data: DataSet, latent: int = 40, channels: int = 32) -> VAE:
+    return VAE(data.event_shape, **convolutional(data, latent, 2 * latent, channels))
+
+
+def iaf_vae(data: DataSet, latent: int = 40, channels: int = 32, steps: int = 2, h: int = 100) -> IAFVAE:
+    networks = convolutional(data, latent, 2 * latent + h, channels)
+    return IAFVAE(data.event_shape, **networks, steps=steps, flow_context=h)
 
 
 def multi_scale(data: DataSet, channels: int, layers: int) -> MultiScalePixelRNN:
@@ -88,6 +100,12 @@ SMALL_FLOWS |= {"looks": 20}
 LARGE_FLOWS: dict[str, Any] = {"steps": 100_000, "batch_size": 256, "warm_up": 1000, "max_grad_norm": 50.0}
 LARGE_FLOWS |= {"ema": 0.9995, "looks": 50}
 
+# The bounds of latent-variable models: the same updates of the same networks.
+SMALL_BOUNDS: dict[str, Any] = {"steps": 16_000, "lr": 3e-3, "warm_up": 500, "ema": 0.998, "max_grad_norm": 100.0}
+SMALL_BOUNDS |= {"looks": 20}
+LARGE_BOUNDS: dict[str, Any] = SMALL_BOUNDS | {"steps": 200_000, "lr": 1e-3, "ema": 0.9995, "looks": 50}
+LOGISTIC: dict[str, Any] = {"steps": 10_000, "lr": 5e-3, "ema": 0.999, "looks": 20, "prepare": start_from_rates}
+
 CASES: dict[str, Case] = {
     # -- explicit, tractable: binary images ----------------------------------------------------------------------------
     "fvsbn": Case(
@@ -95,8 +113,8 @@ CASES: dict[str, Case] = {
         dataset="mnist",
         pixels="fixed",
         evaluation=Exact(),
-        cpu=Recipe(build=lambda data: FVSBN(data.event_shape), steps=10_000, lr=5e-3, ema=0.999, looks=20),
-        gpu=Recipe(build=lambda data: FVSBN(data.event_shape), steps=10_000, lr=5e-3, ema=0.999, looks=20),
+        cpu=Recipe(build=lambda data: FVSBN(data.event_shape), **LOGISTIC),
+        gpu=Recipe(build=lambda data: FVSBN(data.event_shape), **LOGISTIC),
     ),
     "nade": Case(
         about="NADE, 500 units",
@@ -122,7 +140,12 @@ CASES: dict[str, Case] = {
         pixels="fixed",
         evaluation=Exact(),
         cpu=Recipe(  # short: it overfits from the tenth epoch on
-            build=lambda data: MADE(data.event_shape, hidden=(8000,)), steps=4_000, warm_up=200, ema=0.998, looks=16
+            build=lambda data: MADE(data.event_shape, hidden=(8000,)),
+            steps=4_000,
+            warm_up=200,
+            ema=0.998,
+            looks=16,
+            prepare=start_from_rates,
         ),
         gpu=Recipe(
             build=lambda data: MADE(data.event_shape, hidden=(8000,)), steps=100_000, ema=0.9995, patience=10, looks=100
@@ -277,32 +300,31 @@ CASES: dict[str, Case] = {
     ),
     # -- explicit, approximate -----------------------------------------------------------------------------------------
     "vae": Case(
-        about="VAE",
+        about="VAE, convolutional",
         dataset="mnist",
         pixels="dynamic",
         evaluation=ImportanceWeighted(k=5000),
-        cpu=Recipe(build=vae, steps=80_000, ema=0.9995),
-        gpu=Recipe(build=lambda data: vae(data, hidden=(500, 500), latent=50), steps=500_000, ema=0.9999),
+        cpu=Recipe(build=vae, **SMALL_BOUNDS),
+        gpu=Recipe(build=lambda data: vae(data, latent=50, channels=64), **LARGE_BOUNDS),
     ),
     "iwae": Case(
-        about="IWAE, 50 draws",
+        about="IWAE, convolutional, 5 draws",
         dataset="mnist",
         pixels="dynamic",
         evaluation=ImportanceWeighted(k=5000),
-        cpu=Recipe(build=lambda data: IWAE(vae(data), importance_samples=5), steps=30_000, ema=0.9995),
+        cpu=Recipe(build=lambda data: IWAE(vae(data), importance_samples=5), **(SMALL_BOUNDS | {"steps": 5_000})),
         gpu=Recipe(
-            build=lambda data: IWAE(vae(data, hidden=(500, 500), latent=50), importance_samples=50),
-            steps=500_000,
-            ema=0.9999,
+            build=lambda data: IWAE(vae(data, latent=50, channels=64), importance_samples=5),
+            **LARGE_BOUNDS,
         ),
     ),
     "iaf-vae": Case(
-        about="VAE with an inverse autoregressive flow",
+        about="VAE, convolutional, with an inverse autoregressive flow",
         dataset="mnist",
         pixels="dynamic",
         evaluation=ImportanceWeighted(k=5000),
-        cpu=Recipe(build=iaf_vae, steps=50_000, ema=0.9995),
-        gpu=Recipe(build=lambda data: iaf_vae(data, hidden=(500, 500), latent=50, steps=4), steps=500_000, ema=0.9999),
+        cpu=Recipe(build=iaf_vae, **SMALL_BOUNDS),
+        gpu=Recipe(build=lambda data: iaf_vae(data, latent=50, channels=64, steps=4), **LARGE_BOUNDS),
     ),
     "rbm": Case(
         about="RBM, 500 units",

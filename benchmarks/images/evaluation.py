@@ -66,10 +66,16 @@ class Exact:
 class ImportanceWeighted:
     """The bound with k draws of the posterior, which tends to log p(x); looks go by the bound with one draw.
 
+    Most of what images differ in shows with few draws already.  So all images have the bound with `k_for_all`, and the
+    `n_with_k`, spread evenly among them, tell the mean difference to the bound with k: an unbiased estimate of the mean
+    with k draws for all, whose standard error is hardly larger, in a tenth of the time.
+
     Paper: Burda et al. 2016, https://arxiv.org/abs/1509.00519.
     """
 
     k: int = 5000
+    k_for_all: int = 100
+    n_with_k: int = 1000
     images_at_a_time: int = 500
 
     def look(self, model: AbstractVariational, x: Tensor, *, seed: int) -> float:
@@ -77,9 +83,24 @@ class ImportanceWeighted:
 
     def judge(self, model: Any, x: Tensor, *, seed: int) -> Figures:
         generator = torch.Generator(x.device).manual_seed(seed)
-        parts = [-model.iw_bound(part, self.k, generator=generator) for part in x.split(self.images_at_a_time)]
         minus_elbo = torch.cat(self._minus_elbo(model, x, seed)).double().mean().item()
-        return summary(parts, f"IW-{self.k}", minus_elbo=minus_elbo)
+        if len(x) <= self.n_with_k or self.k <= self.k_for_all:
+            return summary(self._minus_bound(model, x, self.k, generator), f"IW-{self.k}", minus_elbo=minus_elbo)
+        chosen = torch.linspace(0, len(x) - 1, self.n_with_k, device=x.device).long()
+        with_few = summary(self._minus_bound(model, x, self.k_for_all, generator), "")
+        few_of_chosen = torch.cat(self._minus_bound(model, x[chosen], self.k_for_all, generator))
+        k_of_chosen = torch.cat(self._minus_bound(model, x[chosen], self.k, generator))
+        difference = summary([k_of_chosen - few_of_chosen], "")
+        return Figures(
+            nats=with_few.nats + difference.nats,
+            standard_error=math.hypot(with_few.standard_error, difference.standard_error),
+            n=len(x),
+            estimator=f"IW-{self.k} by IW-{self.k_for_all} and {self.n_with_k:,} images",
+            more={"minus_elbo": minus_elbo, "difference_standard_error": difference.standard_error},
+        )
+
+    def _minus_bound(self, model: Any, x: Tensor, k: int, generator: torch.Generator) -> list[Tensor]:
+        return [-model.iw_bound(part, k, generator=generator) for part in x.split(self.images_at_a_time)]
 
     def _minus_elbo(self, model: AbstractVariational, x: Tensor, seed: int) -> list[Tensor]:
         generator = torch.Generator(x.device).manual_seed(seed)

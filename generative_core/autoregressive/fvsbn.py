@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from generative_core.autoregressive.conditionals import Bernoulli, Conditional
 from generative_core.autoregressive.protocols import Walk, continue_from
 from generative_core.autoregressive.vectors import check_context, empty_events, flatten_events
+from generative_core.densities import log_odds
 from generative_core.families import AbstractTractable
 
 
@@ -37,6 +38,11 @@ class FVSBN(AbstractTractable):
         self.weight = nn.Parameter(torch.empty(n_dims, n_dims).uniform_(-width, width))
         self.bias = nn.Parameter(torch.zeros(n_dims))  # b
         self.context_net = nn.Linear(context_features, n_dims, bias=False) if context_features else None  # u
+
+    @torch.no_grad()
+    def initialise(self, x: Float[Tensor, "N *E"]) -> None:
+        """Biases from the data's rates, for a model that has not been trained yet: see `MADE.initialise`."""
+        self.bias.copy_(log_odds(x.flatten(1).mean(0), len(x)))
 
     @property
     def order(self) -> Int64[Tensor, "D"]:

@@ -13,6 +13,7 @@ from generative_core.autoregressive.conditionals import Bernoulli, Conditional
 from generative_core.autoregressive.ensemble import OneOrder, mean_density, sample_members
 from generative_core.autoregressive.protocols import Walk, continue_from
 from generative_core.autoregressive.vectors import check_context, empty_events, flatten_events
+from generative_core.densities import log_odds
 from generative_core.families import AbstractTractable
 from generative_core.nets.masked import MaskedMLP
 
@@ -74,6 +75,18 @@ class MADE(AbstractTractable):
             degree_seed=seed if n_masks > 1 else None,
         )
         self.register_buffer("n_calls", torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def initialise(self, x: Float[Tensor, "N *E"]) -> None:
+        """Output biases from the rates of binary data, for a model that has not been trained yet.
+
+        Elements that are nearly always 0 have log-odds which an optimiser with bounded steps is long in reaching.
+        Raises ValueError where the law of the elements is not Bernoulli's.
+        """
+        if not isinstance(self.conditional, Bernoulli):
+            raise ValueError(f"initialise starts from rates of binary data, this MADE has {self.conditional}")
+        rows = x.flatten(1)
+        self.net.layer(-1).bias.copy_(log_odds(rows.mean(0), len(rows)))
 
     @property
     def order(self) -> Int64[Tensor, "D"]:

@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from generative_core.densities import log_odds
 from generative_core.markov_chain.ais import BinaryPath
-from generative_core.markov_chain.gibbs import AbstractGibbs, check_widths, log_odds
+from generative_core.markov_chain.gibbs import AbstractGibbs, check_widths
 from generative_core.markov_chain.states import coin_flips, draw, log_sum_over_states
 
 

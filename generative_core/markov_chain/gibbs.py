@@ -96,12 +96,6 @@ class AbstractGibbs(AbstractEnergy):
             raise ValueError(f"{type(self).__name__} is unconditional: call it without context")
 
 
-def log_odds(rate: Float[Tensor, "D"], n: int) -> Float[Tensor, "D"]:
-    """log(rate / (1 - rate)) of rates counted from n events, each rate pulled to 1/2 by one event in all."""
-    rate = (rate * n + 0.5) / (n + 1)
-    return torch.logit(rate)
-
-
 def check_widths(**widths: int) -> None:
     """Raises ValueError on a number of units below one."""
     for name, width in widths.items():

@@ -155,3 +155,14 @@ def test_wrong_arguments_are_refused():
         MADE((3,)).log_prob(torch.zeros(2, 3), torch.zeros(2, 1))
     with pytest.raises(ValueError, match=r"\(2, 4\)"):
         MADE((3,), context_features=4, n_masks=2).sample(2)
+
+
+def test_it_can_start_from_the_rates_of_the_data():
+    x = (torch.rand(50, 4, generator=torch.Generator().manual_seed(0)) < torch.tensor([0.0, 0.2, 0.5, 1.0])).double()
+    model = MADE((4,), hidden=(8,)).double()
+    nn.init.zeros_(model.net.layer(-1).weight)
+    model.initialise(x)
+    rate = (x.sum(0) + 0.5) / 51
+    assert_close(model.log_prob(x), (x * rate.log() + (1 - x) * (1 - rate).log()).sum(1))
+    with pytest.raises(ValueError, match="binary"):
+        MADE((4,), conditional=Categorical(2)).initialise(x)
