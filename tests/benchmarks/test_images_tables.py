@@ -149,6 +149,23 @@ def test_more_draws_tighten_the_bound_and_looks_repeat():
     assert other != found.more["minus_elbo"]
 
 
+def test_few_draws_for_all_and_many_for_some_estimate_many_for_all():
+    torch.manual_seed(0)
+    model = VAE((6,), latent=2, hidden=(8,), likelihood=Bernoulli()).eval()
+    for parameter in model.decoder.parameters():
+        parameter.data.mul_(2.0)  # so that the bounds differ by more than their noise
+    rates = torch.tensor([0.05, 0.95]).repeat_interleave(1000).unsqueeze(1).expand(-1, 6)  # two kinds, sorted
+    x = torch.bernoulli(rates, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        thrifty = ImportanceWeighted(k=200, k_for_all=4, n_with_k=400).judge(model, x, seed=0)
+        plain = ImportanceWeighted(k=200, k_for_all=200).judge(model, x, seed=1)
+        few = ImportanceWeighted(k=4).judge(model, x, seed=0)
+    assert thrifty.n == plain.n == 2000
+    error = 4 * thrifty.more["difference_standard_error"]
+    assert abs(thrifty.nats - plain.nats) < error < few.nats - plain.nats
+    assert thrifty.standard_error == pytest.approx(plain.standard_error, rel=0.3)
+
+
 def test_annealed_estimate_meets_the_exact_partition_function():
     torch.manual_seed(0)
     model = RBM((10,), n_hidden=6).double()
