@@ -163,7 +163,7 @@ def test_few_draws_for_all_and_many_for_some_estimate_many_for_all():
     assert thrifty.n == plain.n == 2000
     error = 4 * thrifty.more["difference_standard_error"]
     assert abs(thrifty.nats - plain.nats) < error < few.nats - plain.nats
-    assert thrifty.standard_error == pytest.approx(plain.standard_error, rel=0.3)
+    assert plain.standard_error < thrifty.standard_error < 2 * plain.standard_error
 
 
 def test_annealed_estimate_meets_the_exact_partition_function():
