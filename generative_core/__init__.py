@@ -49,6 +49,7 @@ from generative_core.flows.flow import Flow
 from generative_core.flows.interpolation import interpolate
 
 # Explicit density, approximate
+from generative_core.diffusion.diffusion import Diffusion
 from generative_core.markov_chain.ais import AISEstimate, annealed_importance_sampling, nll
 from generative_core.markov_chain.boltzmann_machine import BoltzmannMachine
 from generative_core.markov_chain.deep_boltzmann_machine import DeepBoltzmannMachine
@@ -109,6 +110,7 @@ __all__ = [
     "CriticStep",
     "DeepBoltzmannMachine",
     "DiagonalBiLSTM",
+    "Diffusion",
     "DiscretisedLogisticMixture",
     "ExponentialMovingAverage",
     "FeatureConsistentVAE",

@@ -28,6 +28,7 @@ from generative_core import (
     ClassConditionalGaussian,
     DeepBoltzmannMachine,
     DiagonalBiLSTM,
+    Diffusion,
     DiscretisedLogisticMixture,
     FeatureConsistentVAE,
     GatedPixelCNN,
@@ -222,6 +223,10 @@ VARIATIONALS: dict[str, Case] = {
             decoder=ConvDecoder(2, (LOGISTICS.n_parameters, 4, 4), channels=(4,)),
         ),
         levels=4,
+    ),
+    "diffusion": Case(lambda: Diffusion(VECTOR, hidden=(16,), n_steps=8)),
+    "diffusion_conditional": Case(
+        lambda: Diffusion(IMAGE, hidden=(16,), context_features=CONTEXT, n_times=3, n_steps=8), context=CONTEXT
     ),
     "iwae": Case(lambda: IWAE(VAE(VECTOR, latent=2, hidden=(8,)), importance_samples=3)),
     "iaf_vae": Case(

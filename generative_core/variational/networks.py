@@ -42,9 +42,8 @@ def encode(model: Coded, encoder: nn.Module, x: Tensor, context: Tensor | None, 
 
     Raises ValueError where the events or the context are not as declared, or the output has another shape.
     """
-    if tuple(x.shape[1:]) != model.event_shape:
-        raise ValueError(f"{type(model).__name__} was built for events {model.event_shape}, got {tuple(x.shape[1:])}")
-    _require_context(model, len(x), context)
+    require_events(model, x)
+    require_context(model, len(x), context)
     out = _call(encoder, x, context)
     _require_output(model, "encoder", out, (len(x), n_features))
     return out.to(x.dtype)
@@ -57,7 +56,7 @@ def decode(model: Coded, decoder: nn.Module, z: Tensor, context: Tensor | None, 
     """
     if z.shape[1] != model.latent_features:
         raise ValueError(f"{type(model).__name__} has {model.latent_features} latent features, got {z.shape[1]}")
-    _require_context(model, len(z), context)
+    require_context(model, len(z), context)
     out = _call(decoder, z, context)
     first, *rest = model.event_shape
     _require_output(model, "decoder", out, (len(z), first * n_parameters, *rest))
@@ -69,7 +68,14 @@ def _call(net: nn.Module, x: Tensor, context: Tensor | None) -> Tensor:
     return net(x) if context is None else net(x, context)
 
 
-def _require_context(model: Coded, n: int, context: Tensor | None) -> None:
+def require_events(model: Coded, x: Tensor) -> None:
+    """Raises ValueError where the events have another shape than declared."""
+    if tuple(x.shape[1:]) != model.event_shape:
+        raise ValueError(f"{type(model).__name__} was built for events {model.event_shape}, got {tuple(x.shape[1:])}")
+
+
+def require_context(model: Coded, n: int, context: Tensor | None) -> None:
+    """Raises ValueError where a declared context is missing or of another shape, or where none was declared."""
     got = None if context is None else tuple(context.shape)
     expected = (n, model.context_features) if model.context_features else None
     if got != expected:
