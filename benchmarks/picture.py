@@ -45,9 +45,10 @@ def draw(run: Any, arguments: Arguments) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    from gail_suite.reward.make import make_constant_control
     from gail_suite.run_directory import read_json
     from gail_suite.session import load_demonstrations
-    from gail_suite.trainer import GAIL, make_constant_control
+    from gail_suite.trainer import GAIL
     from generative_core.training.checkpoint import load_checkpoint
 
     config, evaluation = run.config(), read_json(run.evaluation_file)

@@ -100,6 +100,27 @@ class CriticConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DensityConfig:
+    """The density model, where one makes the reward."""
+
+    mode: Literal["auto", "fitted", "ratio", "adversarial"] = "auto"
+    """fitted: on the demonstrations, once.  ratio: against one of the policy, which learns (made, flow, gmm).
+    adversarial: fitted, then trained on as the critic (all but gmm).  auto: ratio where it can be, else adversarial."""
+    hidden: tuple[int, ...] = (128, 128)
+    """Widths of its networks."""
+    lr: float = 1e-3
+    """Step size, of the fit and of the policy's density."""
+    max_updates: int = 3_000
+    """Minibatch updates of the fit; the parameters that judge held-out transitions best are kept."""
+    batch_size: int = 256
+    """Transitions a minibatch."""
+    input_noise: float = 0.05
+    """Gaussian jitter in fitting, in units of the demonstrations' spread."""
+    updates_per_round: int = 16
+    """Minibatch updates of the policy's density after each rollout."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """Imitate: demonstrations in, a Stable-Baselines3 policy out."""
 
@@ -113,8 +134,21 @@ class TrainConfig:
     """Episodes to imitate."""
     subsample: int = 1
     """Keep every so many-th pair of each episode (the 2016 paper: 20)."""
-    reward: Literal["gail", "airl", "fairl", "log-d"] = "gail"
-    """Shape of the reward made from the critic."""
+    reward: Literal[
+        "gail",
+        "airl",
+        "fairl",
+        "log-d",
+        "least-squares",
+        "wgan",
+        "made",
+        "flow",
+        "gmm",
+        "vae",
+        "rbm",
+        "diffusion",
+    ] = "gail"
+    """A critic with the loss and the reward of that name, or (from `made` on) a density model."""
     view: Literal["state-action", "state", "state-next-state"] = "state-action"
     """What the critic compares."""
     algo: Literal["ppo"] = "ppo"
@@ -158,6 +192,8 @@ class TrainConfig:
     """The learner."""
     critic: CriticConfig = field(default_factory=CriticConfig)
     """The discriminator."""
+    density: DensityConfig = field(default_factory=DensityConfig)
+    """The density model, where one makes the reward."""
     cloning: BehaviouralCloningConfig = field(default_factory=BehaviouralCloningConfig)
     """The warm start."""
 

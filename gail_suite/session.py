@@ -22,9 +22,10 @@ from gail_suite.evaluation import Episodes, RandomPolicy, Scale, evaluate_policy
 from gail_suite.figures import draw_curve
 from gail_suite.policies import read_sb3_zip
 from gail_suite.recorder import ProgressDisplay, RunRecorder, StopTraining, interruptible, restore
+from gail_suite.reward.make import make_constant_control
 from gail_suite.run_directory import RunDirectory, read_json, write_json
 from gail_suite.run_off import run_off
-from gail_suite.trainer import GAIL, make_constant_control
+from gail_suite.trainer import GAIL
 from generative_core.training.checkpoint import load_checkpoint, save_checkpoint
 
 

@@ -18,12 +18,9 @@ from gail_suite.demonstrations.spaces import check_spaces
 from gail_suite.errors import InputError
 from gail_suite.ppo import AdaptivePPO
 from gail_suite.presets import preset
-from gail_suite.reward.adversarial import AdversarialReward, ConstantReward, SaturationGuard
+from gail_suite.reward.make import make_reward_model
 from gail_suite.reward.protocol import RewardModel
-from gail_suite.reward.shaping import SHAPES
-from gail_suite.reward.views import VIEWS
 from gail_suite.training_policy import TrainingPolicy
-from generative_core import CriticStep, MLPCritic
 from generative_core.training.checkpoint import load_checkpoint, save_checkpoint
 
 
@@ -65,7 +62,7 @@ class GAIL:
         self.demonstrations = demonstrations
         # the networks below draw their first weights from torch's global generator
         torch.manual_seed(self.config.seed)
-        self.reward_model = reward_model or make_reward_model(self.config, venv, demonstrations, self.device)
+        self.reward_model = reward_model or make_reward_model(self.config, demonstrations, self.device)
         self.venv = venv
         self.ppo = AdaptivePPO(
             venv, self.config.ppo, reward_model=self.reward_model, seed=self.config.seed, device=self.device
@@ -238,39 +235,3 @@ def resolve_device(name: str) -> str:
 def make_training_venv(config: TrainConfig) -> VecEnv:
     """The environments of a run, seeded."""
     return envs.make_venv(config.env, config.n_envs, config.seed, config.parsed_env_kwargs(), config.threads)
-
-
-def make_reward_model(
-    config: TrainConfig, venv: VecEnv, demonstrations: Demonstrations, device: str
-) -> AdversarialReward:
-    """The critic that `config` describes."""
-    if config.view == "state-action" and demonstrations.act_size == 0:
-        raise InputError("these demonstrations have no actions; pass --view state-next-state, or --view state")
-    view = VIEWS[config.view]
-    critic = MLPCritic(
-        (view(demonstrations.transitions().take(slice(0, 1))).shape[1],),
-        hidden=config.critic.hidden,
-        spectral_norm=config.critic.spectral_norm,
-        dropout=config.critic.dropout,
-    ).to(device)
-    step = CriticStep(
-        critic,
-        lr=config.critic.lr,
-        gradient_penalty=config.critic.gradient_penalty,
-        entropy_bonus=config.critic.entropy_bonus,
-        seed=config.seed,
-    )
-    return AdversarialReward(
-        step,
-        view,
-        SHAPES[config.reward],
-        updates_per_round=config.critic.updates_per_round,
-        batch_size=config.critic.batch_size,
-        guard=SaturationGuard(config.critic.accuracy_cap, config.critic.logit_cap),
-        seed=config.seed,
-    )
-
-
-def make_constant_control(config: TrainConfig) -> ConstantReward:
-    """The reward of a critic that cannot tell."""
-    return ConstantReward(SHAPES[config.reward])

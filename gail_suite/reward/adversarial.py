@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gail_suite.reward.protocol import Transitions
 from gail_suite.reward.shaping import RewardShape
-from gail_suite.reward.views import View
+from gail_suite.reward.views import StandardisedView, View
 from generative_core import CriticStep
 
 
@@ -72,6 +72,7 @@ class AdversarialReward:
         self.step, self.view, self.shape = step, view, shape
         self.updates_per_round, self.batch_size, self.guard = updates_per_round, batch_size, guard
         self._base_lr = step.lr
+        self._centre = 0.0
         self._rng = np.random.default_rng(seed)
         self._device = next(self.critic.parameters()).device
 
@@ -79,7 +80,7 @@ class AdversarialReward:
         self.critic.eval()
         with torch.no_grad():
             logit = self.critic.logit(self.view(batch).to(self._device))
-            return self.shape.fn(logit).cpu().numpy()
+            return self.shape.fn(logit - self._centre).cpu().numpy()
 
     def update(self, expert: Transitions, policy: Transitions) -> dict[str, float]:
         """One round of critic updates; metrics are means over it, measured before each update."""
@@ -91,6 +92,8 @@ class AdversarialReward:
         rounds = [self.step(self._draw(x_expert), self._draw(x_policy)) for _ in range(n_updates)]
         metrics = {name: float(np.mean([r[name] for r in rounds])) for name in rounds[0]}
         guard.watch(metrics["accuracy"], metrics["logit_model"])
+        if self.shape.centred:
+            self._centre = 0.5 * (metrics["logit_data"] + metrics["logit_model"])
         return metrics | {"updates": n_updates, "lr": self.step.lr, "guard_level": guard.level}
 
     def _track(self, x_expert: torch.Tensor, x_policy: torch.Tensor) -> None:
@@ -107,11 +110,16 @@ class AdversarialReward:
             "step": self.step.state_dict(),
             "rng": self._rng.bit_generator.state,
             "guard_level": self.guard.level if self.guard else 0,
+            "centre": self._centre,
+            "view": self.view.state_dict() if isinstance(self.view, StandardisedView) else None,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.step.load_state_dict(state["step"])
         self._rng.bit_generator.state = state["rng"]
+        self._centre = state["centre"]
+        if isinstance(self.view, StandardisedView):
+            self.view.load_state_dict(state["view"])
         if self.guard:
             self.guard.level = state["guard_level"]
 

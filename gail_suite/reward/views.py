@@ -4,6 +4,7 @@ x is what the demonstrations are compared on; the context is what a conditional 
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gail_suite.reward.protocol import Transitions
+from generative_core.nets.normaliser import MIN_STD
 
 View = Callable[[Transitions], Tensor]
 
@@ -35,3 +37,34 @@ def state_next_state(batch: Transitions) -> Tensor:
 
 
 VIEWS: dict[str, View] = {"state-action": state_action, "state": state, "state-next-state": state_next_state}
+
+
+class StandardisedView:
+    """A view in units of the expert's spread: (x - mean) / std, cut at +-`bound`, constant dimensions left out.
+
+    What densities need: a dimension that never moves has no density, and one that a policy drives far away from all
+    that the expert did says no more at 50 deviations than at `bound`.  Part of a reward's state, since the models
+    that see it are worth nothing in other units.
+    """
+
+    def __init__(self, view: View, expert: Transitions, *, bound: float = 10.0):
+        self._view, self._bound = view, bound
+        x = view(expert).double()
+        std = x.std(0, correction=0)
+        self._kept = (std > MIN_STD).nonzero().squeeze(1)
+        self._mean, self._std = x.mean(0)[self._kept], std[self._kept]
+
+    @property
+    def n_features(self) -> int:
+        """Dimensions that vary."""
+        return len(self._kept)
+
+    def __call__(self, batch: Transitions) -> Tensor:
+        x = self._view(batch).double()[:, self._kept]
+        return ((x - self._mean) / self._std).clamp(-self._bound, self._bound).float()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"kept": self._kept, "mean": self._mean, "std": self._std}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._kept, self._mean, self._std = state["kept"], state["mean"], state["std"]
