@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.collect import FOLDER
+from benchmarks.collect import FOLDER, RESULTS
 from benchmarks.images import tables as of_images
 from benchmarks.throughput import training as learners
 from benchmarks.throughput.cases import LABELS
@@ -17,7 +17,6 @@ from gail_suite.cli import run_verb
 from gail_suite.errors import InputError
 from gail_suite.run_directory import write_text
 
-RESULTS = FOLDER.parent
 README = Path(__file__).parents[1] / "README.md"
 
 

@@ -75,7 +75,7 @@ class ImportanceWeighted:
 
     k: int = 5000
     k_for_all: int = 100
-    n_with_k: int = 1000
+    n_with_k: int = 500
     images_at_a_time: int = 500
 
     def look(self, model: AbstractVariational, x: Tensor, *, seed: int) -> float:
