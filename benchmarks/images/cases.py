@@ -95,7 +95,7 @@ SMALL_PIXELS |= {"max_grad_norm": 1.0}
 LARGE_PIXELS: dict[str, Any] = {"steps": 100_000, "lr": 5e-4, "warm_up": 1000, "ema": 0.9995, "patience": 15}
 LARGE_PIXELS |= {"max_grad_norm": 1.0, "looks": 50}
 # The flows on the processor: the same updates on the same batches.
-SMALL_FLOWS: dict[str, Any] = {"steps": 10_000, "batch_size": 50, "warm_up": 200, "max_grad_norm": 50.0, "ema": 0.998}
+SMALL_FLOWS: dict[str, Any] = {"steps": 6_000, "batch_size": 50, "warm_up": 200, "max_grad_norm": 50.0, "ema": 0.998}
 SMALL_FLOWS |= {"looks": 20}
 LARGE_FLOWS: dict[str, Any] = {"steps": 100_000, "batch_size": 256, "warm_up": 1000, "max_grad_norm": 50.0}
 LARGE_FLOWS |= {"ema": 0.9995, "looks": 50}
