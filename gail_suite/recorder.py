@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from stable_baselines3.common.callbacks import BaseCallback
 
+from gail_suite.diagnosis import of_curve
 from gail_suite.errors import InputError
 from gail_suite.evaluation import Episodes, evaluate_policy
 from gail_suite.run_directory import RunDirectory
@@ -45,6 +46,7 @@ class RunRecorder(BaseCallback):
         self.best_score = -np.inf
         self.candidates: list[tuple[float, int]] = []  # (score, env steps)
         self.interrupted = False
+        self._warned: set[str] = set()
         # steps after the checkpoint that a resume goes on from were logged by the interrupted session
         self._tensorboard = Scalars(run.tensorboard, first_step=gail.env_steps + 1 if gail.env_steps else 0)
 
@@ -93,6 +95,8 @@ class RunRecorder(BaseCallback):
         if fresh or due:
             row["wall_clock_s"] = round(self.wall_clock_s, 2)
             self._log(row)
+        if due or final:
+            self._warn()
         if due or final or self.interrupted:
             self.save()
 
@@ -160,6 +164,13 @@ class RunRecorder(BaseCallback):
         points = {name if "/" in name else f"time/{name}": value for name, value in row.items()}
         self._tensorboard.add(points, row["env_steps"])
         self.show.update(row)
+
+    def _warn(self) -> None:
+        """Say once what `gail_suite.doctor` would find in the curve so far."""
+        for finding in of_curve(self.run.metrics(), self.gail.config):
+            if finding.name not in self._warned:
+                self._warned.add(finding.name)
+                self.show.warn(str(finding))
 
     def save(self) -> None:
         """The whole state, between two rounds."""
@@ -241,6 +252,10 @@ class ProgressDisplay:
 
     def __exit__(self, *exc: object) -> None:
         self._bar.stop()
+
+    def warn(self, text: str) -> None:
+        """A line that stays."""
+        self._console.print(f"warning: {text}", highlight=False, soft_wrap=True, markup=False)
 
     def update(self, row: dict[str, Any]) -> None:
         self._shown |= row
