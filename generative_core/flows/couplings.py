@@ -48,7 +48,8 @@ class Coupling(AbstractBijector):
         return self._join(kept, moved), log_det
 
     def _parameters_at(self, kept: Tensor, context: Tensor | None) -> Sequence[Tensor]:
-        return self.net(kept, context).chunk(self.elementwise.n_parameters, dim=1)
+        # the net may compute in a shorter dtype, the event and its log-determinant never do
+        return self.net(kept, context).to(kept.dtype).chunk(self.elementwise.n_parameters, dim=1)
 
     def _split(self, x: Tensor) -> tuple[Tensor, Tensor]:
         first, last = x.split([self.n_first, x.shape[1] - self.n_first], dim=1)

@@ -21,10 +21,10 @@ def slerp(z0: Float[Tensor, "B D"], z1: Float[Tensor, "B D"], t: float) -> Float
     ways, and no arc is given, it is `lerp`.
     """
     cosine = torch.nn.functional.cosine_similarity(z0, z1, dim=1).unsqueeze(1).clamp(-1, 1)
-    angle = cosine.acos()
-    sine = angle.sin()
-    arc = (((1 - t) * angle).sin() * z0 + (t * angle).sin() * z1) / sine
-    return torch.where(sine > 1e-3, arc, lerp(z0, z1, t))
+    has_arc = 1 - cosine.square() > 1e-6
+    angle = torch.where(has_arc, cosine, 0).acos()  # without the ends of acos, where its slope is infinite
+    arc = (((1 - t) * angle).sin() * z0 + (t * angle).sin() * z1) / angle.sin()
+    return torch.where(has_arc, arc, lerp(z0, z1, t))
 
 
 def interpolate(

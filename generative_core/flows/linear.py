@@ -77,14 +77,16 @@ class InvertibleLinear(AbstractBijector):
         self, x: Float[Tensor, "B C *S"], context: Float[Tensor, "B K"] | None = None
     ) -> tuple[Float[Tensor, "B C *S"], Float[Tensor, "B"]]:
         lower, upper = self._factors()
-        return _mix(x, self.permutation @ (lower @ upper)), self._log_det(x)
+        with torch.autocast(x.device.type, enabled=False):  # a rounded W has another determinant
+            return _mix(x, self.permutation @ (lower @ upper)), self._log_det(x)
 
     def inverse_and_log_det(
         self, y: Float[Tensor, "B C *S"], context: Float[Tensor, "B K"] | None = None
     ) -> tuple[Float[Tensor, "B C *S"], Float[Tensor, "B"]]:
         lower, upper = self._factors()
         half_solved = torch.linalg.solve_triangular(lower, self.permutation.mT, upper=False, unitriangular=True)
-        return _mix(y, torch.linalg.solve_triangular(upper, half_solved, upper=True)), -self._log_det(y)
+        with torch.autocast(y.device.type, enabled=False):
+            return _mix(y, torch.linalg.solve_triangular(upper, half_solved, upper=True)), -self._log_det(y)
 
     def _factors(self) -> tuple[Tensor, Tensor]:
         lower = self.lower.tril(-1) + torch.eye(len(self.sign), dtype=self.sign.dtype, device=self.sign.device)

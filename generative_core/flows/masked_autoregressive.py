@@ -51,11 +51,15 @@ class MaskedAutoregressive(AbstractBijector):
     def forward_and_log_det(
         self, x: Float[Tensor, "B D"], context: Float[Tensor, "B K"] | None = None
     ) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B"]]:
-        return self.elementwise.forward_and_log_det(x, self.net(x, context).unbind(2))
+        return self.elementwise.forward_and_log_det(x, self.net(x, context).to(x.dtype).unbind(2))
 
     def inverse_and_log_det(
         self, y: Float[Tensor, "B D"], context: Float[Tensor, "B K"] | None = None
     ) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B"]]:
+        with torch.autocast(y.device.type, enabled=False):  # D steps would add up their rounding
+            return self._inverse_and_log_det(y, context)
+
+    def _inverse_and_log_det(self, y: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         y_columns = y.split(1, dim=1)
         x_columns = list(y_columns)
         total = y.new_zeros(len(y))

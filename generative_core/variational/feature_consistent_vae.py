@@ -75,7 +75,7 @@ class FeatureConsistentVAE(AbstractVariational):
                 "layer_weights; give one a layer"
             )
         terms = [
-            weight * (a - b).flatten(1).square().sum(1)
+            weight * (a - b).to(x.dtype).flatten(1).square().sum(1)
             for weight, (a, b) in zip(self.layer_weights, layers, strict=True)
         ]
         return 0.5 * torch.stack(terms).sum(0)

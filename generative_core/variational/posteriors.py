@@ -9,6 +9,9 @@ from torch import Tensor
 
 from generative_core.densities import normal_log_prob, standard_normal_kl, standard_normal_log_prob
 
+WIDE_LOG_SCALE = 5.0
+"""Above it an encoder's log scale counts by its logarithm: far from the data its exp would overflow."""
+
 
 @runtime_checkable
 class Posterior(Protocol):
@@ -32,8 +35,10 @@ class DiagonalGaussian:
 
     @classmethod
     def from_raw(cls, raw: Float[Tensor, "B two_Z"]) -> "DiagonalGaussian":
-        """From an encoder's output: [loc, log_scale]."""
-        return cls(*raw.chunk(2, dim=1))
+        """From an encoder's output [loc, r]: log_scale = r up to m = `WIDE_LOG_SCALE`, then m + log(1 + r - m)."""
+        loc, log_scale = raw.chunk(2, dim=1)
+        excess = (log_scale - WIDE_LOG_SCALE).clamp_min(0)
+        return cls(loc, log_scale.clamp_max(WIDE_LOG_SCALE) + excess.log1p())
 
     def draw(self, *, generator: torch.Generator | None = None) -> tuple[Float[Tensor, "B Z"], Float[Tensor, "B Z"]]:
         return self.push(self.noise(generator=generator))

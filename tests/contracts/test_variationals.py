@@ -123,6 +123,27 @@ def test_the_bound_has_a_slope_in_the_event_and_in_the_context(case):
         assert (grad.flatten(1).norm(dim=1) > 0).all()
 
 
+def test_events_far_from_the_data_have_a_finite_bound_and_slope(case):
+    if case.binary or case.levels is not None:
+        pytest.skip("the events are bounded")
+    model = build(case).eval()
+    x, context = case.batch(model)
+    for far in (1e2, 1e4, 1e6):
+        event = (far * x).requires_grad_(True)
+        elbo = model.elbo(event, context, generator=seeded())
+        assert elbo.isfinite().all()
+        assert torch.autograd.grad(elbo.sum(), event)[0].isfinite().all()
+
+
+def test_half_precision_regions_leave_the_bound_in_full_precision(case):
+    model = build(case).eval()
+    x, context = case.batch(model)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        elbo = model.elbo(x, context, generator=seeded())
+    assert elbo.dtype == torch.float32
+    assert_close(elbo, model.elbo(x, context, generator=seeded()), rtol=0.02, atol=0.05)
+
+
 def test_double_precision_goes_through(case):
     model = build(case).double().eval()
     x, context = doubled(case.batch(model))

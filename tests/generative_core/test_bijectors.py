@@ -104,6 +104,33 @@ def test_every_parameter_has_a_gradient_both_ways(make, shape):
         assert [name for name, p in bijector.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
+@EVERY
+def test_half_precision_regions_leave_the_event_and_its_log_determinant_in_full_precision(make, shape):
+    bijector = built(make).float()
+    x, context = noise(4, *shape).float(), noise(4, K, seed=1).float()
+    for direction in (bijector.forward_and_log_det, bijector.inverse_and_log_det):
+        event = x if direction == bijector.forward_and_log_det else bijector(x, context).detach()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            y, log_det = direction(event, context)
+        assert y.dtype == log_det.dtype == torch.float32
+        expected, log_det_expected = direction(event, context)
+        assert_close(y, expected, rtol=0.1, atol=0.3)  # the nets are rounded
+        assert_close(log_det, log_det_expected, rtol=0.1, atol=0.3)
+
+
+def test_in_half_precision_regions_the_log_determinant_is_still_that_of_the_map_applied():
+    affine = shaken(couple_halves(200, lambda a, b: MLPConditioner(a, b, hidden=(8,)), Affine(), move_first=False))
+    linear = shaken(InvertibleLinear(8), by=0.1)
+    x = noise(5, 200).float()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y, log_det = affine.float().forward_and_log_det(x)
+        scale = affine(x + (torch.arange(200) >= 100)) - y  # what moves, moved by 1
+        matrix = linear.float()(torch.eye(8)).T
+        log_det_linear = linear.forward_and_log_det(x[:, :8])[1]
+    assert_close(log_det, scale[:, 100:].log().sum(1), rtol=0, atol=1e-3)
+    assert_close(log_det_linear, torch.linalg.slogdet(matrix).logabsdet.expand(5), rtol=0, atol=1e-5)
+
+
 CONDITIONAL = {name: case for name, case in BIJECTORS.items() if name.startswith(("additive", "affine", "auto", "inv"))}
 
 

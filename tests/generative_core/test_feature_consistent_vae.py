@@ -55,6 +55,15 @@ def test_layers_add_up_with_their_weights():
     assert_close(model.feature_distance(x, other), 0.25 * squares[0] + 1.5 * squares[1])
 
 
+def test_half_precision_regions_leave_the_distance_in_full_precision():
+    model = make(nn.Linear(3, 200)).float()
+    x, other = random(4, 3).float(), random(4, 3, seed=1).float()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        distance = model.feature_distance(x, other)
+    assert distance.dtype == torch.float32
+    assert_close(distance, model.feature_distance(x, other), rtol=0.02, atol=0)
+
+
 def test_with_the_identity_as_features_it_is_a_vae_up_to_the_constant_of_its_density():
     scale = 0.3
     model = make(nn.Identity(), layer_weights=(1 / scale**2,))

@@ -15,6 +15,7 @@ from generative_core.flows.bijector import Chain, Inverse
 from generative_core.flows.elementwise import Affine, DiagonalScale
 from generative_core.flows.flow import AbstractFlow
 from generative_core.flows.interpolation import lerp, slerp
+from generative_core.flows.linear import reverse
 from generative_core.flows.masked_autoregressive import MaskedAutoregressive
 from tests.generative_core.autoregressive_laws import shaken
 from tests.generative_core.flow_laws import assert_inverse, assert_log_det, noise, seeded
@@ -129,6 +130,8 @@ def test_a_flow_of_ones_own_bijector_is_the_density_it_should_be():
     x = noise(10, 2)
     expected = torch.distributions.Normal(0.0, (-scale.log_scale).exp()).log_prob(x).sum(1)
     assert_close(flow.log_prob(x), expected, rtol=0, atol=1e-12)
+    swapped = Flow((2,), reverse(2))  # nothing to learn
+    assert_close(swapped.sample(3, generator=seeded()).flip(1), StandardNormal().sample((3, 2), generator=seeded()))
 
 
 def test_defaults_for_vectors_and_for_images():
@@ -191,6 +194,9 @@ def test_the_arc_keeps_the_norm_and_survives_equal_and_opposite_ends():
         assert_close(slerp(z0, z1, t).norm(dim=1), z0.norm(dim=1), rtol=1e-12, atol=0)
     assert_close(slerp(z0, z0, 0.4), z0, rtol=0, atol=1e-12)
     assert_close(slerp(z0, -z0, 0.25), 0.5 * z0, rtol=0, atol=1e-6)
+    for end in (z0, -z0):
+        (slope,) = torch.autograd.grad(slerp(z0.requires_grad_(True), end.detach(), 0.25).sum(), z0)
+        assert_close(slope, torch.full_like(slope, 0.75))
 
 
 def moons(n: int, seed: int) -> Tensor:

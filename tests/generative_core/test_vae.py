@@ -1,6 +1,7 @@
 """The VAE where the truth is known: linear and Gaussian, or few enough binary events to add them all up."""
 
 import itertools
+import math
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torch.testing import assert_close
 from generative_core import VAE, Bernoulli, GaussianLikelihood, MixtureOfGaussians
 from generative_core.densities import log_mean_exp, standard_normal_log_prob
 from generative_core.nets.shaped_mlp import ShapedMLP
+from generative_core.variational.posteriors import DiagonalGaussian
 from tests.generative_core.linear_gaussian import exact_log_prob, exact_posterior, linear_vae, minimise
 
 
@@ -145,6 +147,16 @@ def test_the_learned_scale_ends_at_the_root_mean_squared_error():
     assert_close(scale, x.square().mean((0, 2)).sqrt(), rtol=1e-4, atol=0)
     draws = likelihood.sample(parameters.repeat(400, 1, 1, 1), generator=seeded())
     assert_close(draws.std((0, 2)).detach(), scale, rtol=0.03, atol=0)
+
+
+def test_the_posteriors_log_scale_is_the_encoders_until_it_is_wide_and_always_has_a_slope():
+    raw = torch.tensor([-50.0, -1.0, 0.0, 4.9, 5.0 + math.e - 1, 1e6], dtype=torch.float64).requires_grad_(True)
+    log_scale = DiagonalGaussian.from_raw(torch.stack([raw, raw], dim=1)).log_scale.squeeze(1)
+    assert torch.equal(log_scale[:4], raw[:4])
+    assert_close(log_scale[4].item(), 6.0)
+    assert log_scale[5] < 20
+    (slope,) = torch.autograd.grad(log_scale.sum(), raw)
+    assert_close(slope, torch.tensor([1, 1, 1, 1, 1 / math.e, 1e-6], dtype=torch.float64), rtol=1e-4, atol=0)
 
 
 def test_a_fixed_scale_is_not_trained():
