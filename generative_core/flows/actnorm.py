@@ -53,7 +53,7 @@ class ActNorm(AbstractBijector):
 
     @torch.no_grad()
     def _initialise_once(self, x: Tensor) -> None:
-        if not self.initialised and len(x) > 0:
+        if not self.initialised and x.numel() > self.log_scale.numel():  # one value a channel has no spread
             dims = [0, *range(2, x.ndim)]
             std, mean = torch.std_mean(x, dims, correction=0)
             if not (mean.isfinite().all() and std.isfinite().all()):

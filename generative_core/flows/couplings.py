@@ -88,9 +88,9 @@ class MaskedCoupling(AbstractBijector):
             raise ValueError("a coupling keeps one part of the event and moves the other: its mask is constant")
         self.net = net
         self.elementwise = elementwise
-        self.register_buffer("kept", keep.float(), persistent=False)
+        self.register_buffer("kept", keep.float())
         moved = torch.cat([~keep] * elementwise.n_parameters)  # over the stacked parameters
-        self.register_buffer("moved", moved.float(), persistent=False)
+        self.register_buffer("moved", moved.float())
 
     def forward_and_log_det(
         self, x: Float[Tensor, "B C *S"], context: Float[Tensor, "B K"] | None = None

@@ -65,7 +65,7 @@ class AbstractFlow(AbstractTractable):
         temperature: float = 1.0,
     ) -> Float[Tensor, "n *E"]:
         """f^-1(temperature * z): exact draws at 1; below 1 likelier and less varied events; at 0 the base's mode."""
-        if temperature < 0:
+        if not temperature >= 0:
             raise ValueError(f"temperature must be >= 0, got {temperature}")
         like = next(self.parameters(), torch.empty(0))  # a bijector of one's own may have none
         z = self.base.sample((n, self.n_dims), generator=generator, device=like.device, dtype=like.dtype)

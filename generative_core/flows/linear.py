@@ -20,7 +20,7 @@ class Permutation(AbstractBijector):
 
     def __init__(self, index: Int64[Tensor, "C"]) -> None:
         super().__init__()
-        if not torch.equal(index.sort().values, torch.arange(len(index))):
+        if not torch.equal(index.sort().values, torch.arange(len(index), device=index.device)):
             raise ValueError(f"a permutation lists 0 to {len(index) - 1} once each, got {index.tolist()}")
         self.register_buffer("index", index.clone())
         self.register_buffer("index_of_inverse", index.argsort())

@@ -97,6 +97,11 @@ def _on_images(
         shapes.append((4 * n_channels, height, width))
         n_channels *= 2  # of the four times as many, half leave
     shapes.append((n_channels, height, width))
+    if height * width == 1:
+        raise ValueError(
+            f"{n_scales} scales leave one pixel of {tuple(event_shape)}, which no checkerboard parts; take fewer, or "
+            "flatten the event"
+        )
     levels.append(_last_level(shapes[-1], n_couplings + 1, make_net, affine))
     return MultiScale(levels, shapes)
 

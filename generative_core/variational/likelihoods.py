@@ -26,7 +26,8 @@ class GaussianLikelihood(nn.Module):
 
     The scale is one number for all elements, or of a `shape` that broadcasts to the event: (3, 1, 1) is one a channel,
     the event's own shape one an element.  It is trained unless `learned` is False: the best scale is the root mean
-    squared error of the reconstruction, so it weighs that against the KL by itself.
+    squared error of the reconstruction, so it weighs that against the KL by itself.  Nothing holds it above zero: with
+    one an element, elements that never vary take the density to infinity, so leave them out.
 
     Paper: Rybkin et al. 2021, https://arxiv.org/abs/2006.13202 (sigma-VAE).
     """

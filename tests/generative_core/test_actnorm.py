@@ -32,11 +32,12 @@ def test_the_second_batch_is_only_mapped():
     assert all(torch.equal(value, before[name]) for name, value in norm.state_dict().items())
 
 
-def test_neither_evaluation_nor_the_inverse_nor_an_empty_batch_starts_it():
+def test_neither_evaluation_nor_the_inverse_nor_a_batch_without_spread_starts_it():
     norm = ActNorm((3,)).double()
     x = noise(50, 3) * 7 + 3
     assert torch.equal(norm.inverse(x), x)
     norm(x[:0])
+    norm(x[:1])  # one value a channel has no spread
     assert torch.equal(norm.eval()(x), x)
     assert not norm.initialised
     assert_close(norm.train()(x).mean().item(), 0.0, rtol=0, atol=1e-12)

@@ -189,6 +189,14 @@ def test_couplings_leave_what_they_keep_to_the_bit():
         assert (y[:, moved] != x[:, moved]).all()
 
 
+def test_a_mask_of_ones_own_travels_with_the_state():
+    one, other = (shaken(MaskedCoupling(mlp(5, 10), Affine(), keep=keep)) for keep in (MASK, ~MASK))
+    x, context = noise(4, 5), noise(4, K)
+    assert not torch.equal(one(x, context), other(x, context))
+    other.load_state_dict(one.state_dict())
+    assert torch.equal(one(x, context), other(x, context))
+
+
 @pytest.mark.parametrize("keep", [torch.ones(3), torch.zeros(3)])
 def test_a_mask_that_keeps_all_or_nothing_is_refused(keep):
     with pytest.raises(ValueError, match="constant"):

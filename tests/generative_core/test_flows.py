@@ -152,6 +152,8 @@ def test_defaults_for_vectors_and_for_images():
         (lambda: Glow((4, 4)), "vectors"),
         (lambda: RealNVP((1, 4, 4), scales=4), "halved 2 times"),
         (lambda: RealNVP((4,), scales=2), "halved 0 times"),
+        (lambda: RealNVP((1, 4, 4), scales=3), "take fewer"),
+        (lambda: RealNVP((4,)).sample(1, temperature=float("nan")), "temperature"),
         (lambda: Glow((1, 7, 7)), "halved 0 times"),
         (lambda: Glow((1, 8, 8), levels=0), "at least 1"),
         (lambda: MAF((3,), layers=0), "layers=0"),
