@@ -13,7 +13,7 @@ Pixels = Literal["grey", "dequantised", "threshold", "fixed", "dynamic"]
 
 - grey: level k at 2 k / (L - 1) - 1, for models of L discrete levels and for judges
 - dequantised: 2 (k + u) / L - 1 with u ~ U[0, 1) drawn for each batch: fills [-1, 1] evenly, a level is 2 / L wide
-- threshold: 1 where k >= L / 2, else 0 (k > 127 of 256)
+- threshold: 1 where k >= L / 2, rounded down, else 0 (k > 127 of 256, k > 7 of 17)
 - fixed: 1 with probability k / (L - 1), drawn once from the seed that the data set names
 - dynamic: the same, drawn for each batch
 

@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
     from benchmarks.images.folder import Folder
     from benchmarks.images.run import Run
     from benchmarks.provenance import origin
-    from gail_suite.run_directory import read_json, write_json
+    from gail_suite.run_directory import write_json
 
     if config.list:
         report.print_cases()
@@ -51,12 +51,13 @@ def main(arguments: list[str]) -> int:
         folder = Folder.create(run.config, origin("benchmarks.images", arguments, PACKAGES))
     try:
         finished = folder.result_file.exists()
-        result = read_json(folder.result_file) if finished else run.execute(folder)
+        result = folder.result() if finished else run.execute(folder)
     except KeyboardInterrupt:
         print(f"interrupted; go on with --resume {folder.path}", file=sys.stderr)
         return 130
     except FloatingPointError as error:
-        print(f"error: training stopped being finite ({error}); its last sound state is {folder.last}", file=sys.stderr)
+        state = f"its last sound state is {folder.last}" if folder.last.exists() else "no state has been saved yet"
+        print(f"error: training stopped being finite ({error}); {state}", file=sys.stderr)
         return 1
     finally:
         folder.unlock()

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from benchmarks.data.pixels import Pixels
 from gail_suite.errors import InputError
 
-PATHS = ("data_dir", "out", "resume")
+MAX_SEED = 2**63 - 1  # of torch's generators
+MAX_THREADS = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,18 +50,35 @@ class ImageConfig:
         """Raise InputError on numbers that make no sense."""
         if self.steps is not None and self.steps < 1:
             raise InputError(f"--steps must be at least 1, got {self.steps}")
-        if self.threads < 0:
-            raise InputError(f"--threads must be 0 (one a core) or more, got {self.threads}")
-        if self.seed < 0:
-            raise InputError(f"--seed must be 0 or more, got {self.seed}")
+        if not 0 <= self.threads <= MAX_THREADS:
+            raise InputError(f"--threads must be 0 (one a core) to {MAX_THREADS}, got {self.threads}")
+        if not 0 <= self.seed <= MAX_SEED:
+            raise InputError(f"--seed must be 0 to {MAX_SEED}, got {self.seed}")
 
 
 def config_from_dict(values: dict[str, Any]) -> ImageConfig:
-    """The inverse of `asdict` through JSON.  Raises TypeError on fields that do not exist."""
+    """The inverse of `asdict` through JSON.
+
+    Raises TypeError on fields that do not exist or are of another type, and InputError as `ImageConfig.check` does.
+    """
     unknown = set(values) - {field.name for field in fields(ImageConfig)}
     if unknown:
         raise TypeError(f"unknown setting {sorted(unknown)[0]!r}")
-    settings: dict[str, Any] = {
-        name: Path(value) if name in PATHS and value is not None else value for name, value in values.items()
-    }
-    return ImageConfig(**settings)
+    hints = get_type_hints(ImageConfig)
+    settings: dict[str, Any] = {}
+    for name, value in values.items():
+        if not _fits(value, hints[name]):
+            raise TypeError(f"{name} is {value!r}")
+        settings[name] = Path(value) if value is not None and Path in get_args(hints[name]) else value
+    config = ImageConfig(**settings)
+    config.check()
+    return config
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value out of JSON, where paths are strings, is of a field's type."""
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
+    if alternatives := get_args(hint):
+        return any(_fits(value, alternative) for alternative in alternatives)
+    return type(value) is (str if hint is Path else hint)

@@ -52,14 +52,26 @@ class Folder:
 
     def config(self) -> ImageConfig:
         """What the run began with.  Raises InputError where it is damaged."""
+        values = read_json(self.config_file)
         try:
-            return config_from_dict(read_json(self.config_file))
+            return config_from_dict(values)
         except (TypeError, ValueError) as error:
             raise InputError(f"{self.config_file} is damaged ({error}); start a new run") from error
 
     def origin(self) -> dict[str, Any]:
-        """The command that began it, the commit, the machine and the versions."""
+        """The command that began it, the commit, the machine, the versions.  Raises InputError where it is damaged."""
+        if not self.origin_file.is_file():
+            raise InputError(f"{self.origin_file} is missing; restore it or start a new run")
         return read_json(self.origin_file)
+
+    def result(self) -> dict[str, Any]:
+        """What came of a finished run.  Raises InputError where it is damaged."""
+        result = read_json(self.result_file)
+        if result.get("benchmark") != "images":
+            raise InputError(
+                f"{self.result_file} is not a result of this benchmark; delete it and give --resume {self.path} again"
+            )
+        return result
 
     def lock(self) -> None:
         """Hold the run for this process.  Raises InputError where another one does."""

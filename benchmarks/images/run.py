@@ -31,7 +31,7 @@ N_SAMPLES = 64
 class Run:
     """Everything that a configuration names, built but not yet trained; makes no folder.
 
-    Raises InputError for a case, a data set or a device that is not there.
+    Raises InputError for a case, a data set or a device that is not there, and for data that the model cannot take.
     """
 
     def __init__(self, config: ImageConfig) -> None:
@@ -45,11 +45,17 @@ class Run:
             torch.set_num_threads(config.threads)
         self.data: DataSet = load_events(config, self.case, self.recipe.max_side)
         torch.manual_seed(config.seed)  # the parameters, and dropout's masks later
-        self.model: nn.Module = self.recipe.build(self.data).to(self.device)
+        try:
+            self.model: nn.Module = self.recipe.build(self.data).to(self.device)
+        except ValueError as error:
+            raise InputError(
+                f"{config.model} cannot take {self.data.name} ({error}); choose another --dataset"
+            ) from error
         self.memory = PeakMemory(self.device)
 
     def execute(self, folder: Folder) -> dict[str, Any]:
         """Train, or go on, then judge the best parameters; returns what result.json holds."""
+        origin = folder.origin()  # before the training, which a damaged one would waste
         trained = self._fit(folder) if isinstance(self.recipe, ClosedForm) else self._train(self.recipe, folder)
         began = time.monotonic()
         judged = self._judge()
@@ -65,7 +71,7 @@ class Run:
             "about": self.case.about,
             "preset": self.config.preset,
             "seed": self.config.seed,
-            **folder.origin(),
+            **origin,
             "device": device_name(self.device),
             "threads": torch.get_num_threads(),
             "precision": self.config.precision,
@@ -130,12 +136,15 @@ class Run:
             n_steps=n_steps,
             patience=recipe.patience,
         )
-        first_step = restore(folder, parts, looks) if folder.last.exists() else 0
+        first_step = 0
+        if folder.last.exists():
+            load_best(folder, self.model)  # to know now and not after the training that it is whole
+            first_step = restore(folder, parts, looks)
         hooks += [looks, Progress(f"{config.model} on {self.data.name}", n_steps, looks)]
         if not looks.is_enough:
             with suppress(EnoughLooks):
                 fit(step, batches, n_steps, hooks, first_step=first_step)
-        self.model.load_state_dict(load_checkpoint(folder.best)["model"])
+        load_best(folder, self.model)
         last = looks.rows[-1]
         return {
             "updates": last["step"],
@@ -178,14 +187,25 @@ def restore(folder: Folder, parts: dict[str, Any], looks: Looks) -> int:
         raise InputError(f"{folder.last} is not a checkpoint of this run ({reason}); start a new run") from error
 
 
+def load_best(folder: Folder, model: nn.Module) -> None:
+    """Give the model its best parameters.  Raises InputError where the run has none that fit it."""
+    try:
+        model.load_state_dict(load_checkpoint(folder.best)["model"])
+    except (FileNotFoundError, KeyError, RuntimeError, TypeError) as error:
+        reason = "there is none" if isinstance(error, FileNotFoundError) else " ".join(str(error).split())[:200]
+        raise InputError(
+            f"{folder.best} is not the best checkpoint of this run ({reason}); restore it or start a new run"
+        ) from error
+
+
 def find_device(config: ImageConfig) -> torch.device:
     """Raises InputError for one that is not here."""
     if config.device == "auto":
         return torch.device("cuda" if config.preset == "gpu" and torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(config.device)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
+        torch.empty(1, device=torch.Generator(device).device)  # "meta" holds tensors, but draws nothing
+    except (RuntimeError, AssertionError, ImportError) as error:  # torch without CUDA asserts
         raise InputError(f"the device {config.device!r} is not available here; try --device cpu") from error
     return device
 

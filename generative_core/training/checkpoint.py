@@ -81,7 +81,7 @@ def load_checkpoint(path: Path) -> dict[Any, Any]:
     try:
         tree, payload = _disassemble(content)
         state = _decode(tree, payload)
-    except (ValueError, KeyError, TypeError, IndexError, RecursionError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, RuntimeError, AttributeError, OverflowError) as error:
         raise CheckpointError(
             f"{path} is damaged or is no checkpoint ({_one_line(error)}); go back to another checkpoint of the run, or "
             "copy the file again from where it came"

@@ -127,6 +127,9 @@ class Stateful(Protocol):
 class SaveCheckpoint:
     """Every `every` updates, the state of all `parts` and `first_step`, the number of updates made, in one file.
 
+    Among the hooks it comes after those that are parts themselves, such as a moving average, which it would otherwise
+    save one update too early.
+
     To resume: `state = load_checkpoint(path)`, give each part its `state[name]`, and `fit(..., first_step=
     state["first_step"])`.
     """

@@ -4,6 +4,7 @@ import json
 import math
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,12 @@ import torch
 from benchmarks.images import __main__ as command_line
 from benchmarks.images import progress, report
 from benchmarks.images.cases import CASES
-from benchmarks.images.config import ImageConfig
+from benchmarks.images.config import ImageConfig, config_from_dict
 from benchmarks.images.evaluation import AnnealedImportance, Exact, ImportanceWeighted
 from benchmarks.images.events import load_events
 from benchmarks.images.recipes import Case, ClosedForm, Recipe, StepSettings, persistent_chains
 from gail_suite.errors import InputError
-from generative_core import FVSBN, VAE, Bernoulli, Gaussian, load_checkpoint
+from generative_core import FVSBN, VAE, Bernoulli, Gaussian, load_checkpoint, save_checkpoint
 from generative_core.markov_chain.rbm import RBM
 
 TINY = Recipe(build=lambda data: FVSBN(data.event_shape), steps=24, batch_size=50, lr=3e-2, ema=0.9, looks=4)
@@ -208,7 +209,11 @@ def test_best_parameters_are_judged_and_the_run_ends_after_patience(tmp_path, mo
         (["--model", "fvsbn", "--steps", "0"], "--steps"),
         (["--model", "fvsbn", "--seed", "-1"], "--seed"),
         (["--model", "fvsbn", "--threads", "-1"], "--threads"),
+        (["--model", "fvsbn", "--seed", str(2**64)], "--seed"),
+        (["--model", "fvsbn", "--threads", str(10**12)], "--threads"),
         (["--model", "fvsbn", "--device", "abacus"], "abacus"),
+        (["--model", "fvsbn", "--device", "meta"], "'meta' is not available"),  # holds no values
+        (["--model", "fvsbn", "--device", "hpu"], "'hpu' is not available"),  # a name to torch, in a module of its own
         (["--model", "fvsbn", "--dataset", "mnist", "--data-dir", "/nonexistent"], "mnist"),
         (["--resume", "/nonexistent"], "no config.json"),
         (["--resume", "/nonexistent", "--steps", "3"], "leave --steps out"),
@@ -230,6 +235,74 @@ def test_folder_with_a_run_and_damaged_files_are_refused(tmp_path):
     (tmp_path / "run" / "config.json").write_text('{"model": "fvsbn", "nonsense": 1}')
     with pytest.raises(InputError, match="damaged"):
         command_line.main(["--resume", str(tmp_path / "run")])
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("steps", "many"), ("steps", -1), ("model", ["fvsbn"]), ("seed", "a"), ("preset", "huge"),
+        ("precision", "int8"), ("threads", None), ("pixels", "blue"), ("compile", "no"), ("dataset", {}),
+        ("data_dir", 5),
+    ],
+)  # fmt: skip
+def test_settings_of_a_run_that_no_flag_could_have_given_are_refused(setting, value, tmp_path):
+    settings = json.loads(json.dumps(asdict(ImageConfig(model="fvsbn"))))
+    assert config_from_dict(settings) == ImageConfig(model="fvsbn")
+    (tmp_path / "config.json").write_text(json.dumps(settings | {setting: value}))
+    with pytest.raises(InputError, match=f"config.json is damaged.*{setting}.*; start a new run"):
+        command_line.main(["--resume", str(tmp_path)])
+
+
+def test_config_that_is_no_json_is_named_once(tmp_path):
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(InputError, match="is damaged") as caught:
+        command_line.main(["--resume", str(tmp_path)])
+    assert str(caught.value).count("config.json") == 1
+
+
+@pytest.mark.parametrize("damage", ["no origin", "no best", "last as best", "other model as best"])
+def test_resume_without_what_it_ends_with_is_refused_before_it_trains(damage, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    run(folder, "--model", "fvsbn")
+    (folder / "result.json").unlink()
+    if damage == "no origin":
+        (folder / "origin.json").unlink()
+    elif damage == "no best":
+        (folder / "best.safetensors").unlink()
+    elif damage == "last as best":
+        (folder / "best.safetensors").write_bytes((folder / "last.safetensors").read_bytes())
+    else:
+        save_checkpoint(folder / "best.safetensors", {"model": {"weight": torch.zeros(3)}})
+    monkeypatch.setattr("benchmarks.images.run.fit", lambda *args, **kwargs: pytest.fail("trained"))
+    named = "origin.json is missing" if damage == "no origin" else "best.safetensors is not the best checkpoint"
+    with pytest.raises(InputError, match=f"{named}.*start a new run") as caught:
+        command_line.main(["--resume", str(folder)])
+    assert "\n" not in str(caught.value)
+
+
+def test_result_of_something_else_is_refused(tmp_path):
+    run(tmp_path / "run", "--model", "gaussian")
+    (tmp_path / "run" / "result.json").write_text("{}")
+    with pytest.raises(InputError, match="not a result of this benchmark; delete it"):
+        command_line.main(["--resume", str(tmp_path / "run")])
+
+
+def test_images_that_the_model_cannot_be_built_for_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setitem(TINY_CASES, "multi-scale-pixelrnn", CASES["multi-scale-pixelrnn"])
+    with pytest.raises(InputError, match=r"cannot take digit-crops.*choose another --dataset"):
+        run(tmp_path / "run", "--model", "multi-scale-pixelrnn", "--dataset", "digit-crops")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_training_that_blows_up_names_a_saved_state_only_where_there_is_one(tmp_path, monkeypatch, capsys):
+    class Blown(Exact):
+        def look(self, model, x, *, seed):
+            return math.nan
+
+    case = Case(about="", dataset="digits", pixels="fixed", evaluation=Blown(), cpu=TINY, gpu=TINY)
+    monkeypatch.setitem(TINY_CASES, "blown", case)
+    assert command_line.main(["--model", "blown", "--out", str(tmp_path / "run")]) == 1
+    assert "no state has been saved yet" in capsys.readouterr().err
 
 
 def test_batch_larger_than_the_data_is_refused(tmp_path, monkeypatch):

@@ -15,6 +15,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from generative_core import CheckpointError, load_checkpoint, save_checkpoint
+from generative_core.training.checkpoint import _assemble, _Blob
 
 NUMPY_DTYPES = [
     np.dtype(name)
@@ -215,6 +216,19 @@ def test_foreign_files_are_refused_in_one_line(tmp_path, content):
         load_checkpoint(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "tree",
+    ['{"float": "0x1p99999"}', '{"tensor": ["00000 x", "F32", [2]]}'],
+    ids=["a float beyond all floats", "a shape beyond the bytes"],
+)
+def test_a_tree_that_was_never_saved_is_refused_though_its_checksums_are_right(tmp_path, tree):
+    blob = _Blob("00000 x", "F32", (2,), memoryview(bytes(4)))
+    path = tmp_path / "forged"
+    path.write_bytes(b"".join(bytes(part) for part in _assemble(tree, [blob])))
+    with pytest.raises(CheckpointError, match="forged is damaged or is no checkpoint"):
+        load_checkpoint(path)
 
 
 def test_a_safetensors_file_of_another_kind_is_refused(tmp_path):

@@ -107,6 +107,14 @@ def test_judge_is_kept_and_read_again(digits, tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def test_a_kept_judge_is_tested_on_the_events_at_hand(digits, tmp_path):
+    load_judge(**arguments(digits), folder=tmp_path)
+    wrong = {"labels_test": (digits[3] + 1) % 10}
+    again = load_judge(**(arguments(digits) | wrong), folder=tmp_path)
+    assert again.test_accuracy == metrics.accuracy(again.net, digits[2], wrong["labels_test"])
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 def test_other_data_labels_or_settings_are_another_judge(digits, tmp_path):
     base = arguments(digits)
     changes = [
