@@ -1,10 +1,10 @@
-"""python -m benchmarks.collect RUN ...: keep the results of finished runs in benchmarks/results/."""
+"""python -m benchmarks.collect RUN ...: keep the results of finished runs in benchmarks/results/imitation/."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.provenance import anywhere
 from gail_suite.cli import run_verb
 from gail_suite.errors import InputError
 from gail_suite.run_directory import RunDirectory, read_json, write_json
@@ -15,12 +15,12 @@ FOLDER = RESULTS / "imitation"
 
 @dataclass(frozen=True)
 class Arguments:
-    """Copy what finished runs found: imitation's with its commit and the looks of its curve, images' as it is."""
+    """Copy evaluation.json of finished runs, with the commit that made them and the looks of their curve."""
 
     commit: str | None = None
     """Commit that trained them, for runs that do not say it themselves."""
-    folder: Path = RESULTS
-    """Where to keep them, in a folder each for imitation and images."""
+    folder: Path = FOLDER
+    """Where to keep them."""
 
 
 def result(run: RunDirectory, commit: str | None) -> dict[str, Any]:
@@ -33,26 +33,7 @@ def result(run: RunDirectory, commit: str | None) -> dict[str, Any]:
         for row in looks
     ]
     found = read_json(run.evaluation_file)
-    return {**_anywhere(found), "commit": found.get("commit") or commit, "curve": curve}
-
-
-def images_result(folder: Path) -> dict[str, Any]:
-    """What is kept of a run of benchmarks.images."""
-    return _anywhere(read_json(folder / "result.json"))
-
-
-def images_name(found: dict[str, Any]) -> str:
-    """One file a model, data set, size of image, preset and seed."""
-    data = found["data"]
-    return f"{found['model']}-{data['name']}-{data['event_shape'][-1]}-{found['preset']}-s{found['seed']}"
-
-
-def _anywhere(found: dict[str, Any]) -> dict[str, Any]:
-    """The command without the places of this machine: where a run or its data lay is no part of how it was made."""
-    if "command" not in found:
-        return found
-    command = re.sub(r" --out(=| )\S+", "", found["command"])
-    return {**found, "command": re.sub(r"--data-dir(=| )\S+", "--data-dir DATA", command)}
+    return {**anywhere(found), "commit": found.get("commit") or commit, "curve": curve}
 
 
 def name(found: dict[str, Any]) -> str:
@@ -70,13 +51,9 @@ def main() -> int:
         prog="python -m benchmarks.collect",
     )
     for folder in folders:
-        if (folder / "result.json").exists():
-            found = images_result(folder)
-            path = arguments.folder / "images" / f"{images_name(found)}.json"
-        else:
-            found = result(RunDirectory.open(folder), arguments.commit)
-            path = arguments.folder / FOLDER.name / f"{name(found)}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        found = result(RunDirectory.open(folder), arguments.commit)
+        arguments.folder.mkdir(parents=True, exist_ok=True)
+        path = arguments.folder / f"{name(found)}.json"
         write_json(path, found)
         print(path)
     return 0

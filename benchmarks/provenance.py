@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import shlex
 import subprocess
 import time
@@ -22,6 +23,14 @@ def origin(verb: str, arguments: Sequence[str], packages: Sequence[str]) -> dict
         "load_average_before": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in packages},
     }
+
+
+def anywhere(found: dict[str, Any]) -> dict[str, Any]:
+    """A result to be published: where on this machine a run or its data lay is no part of how it was made."""
+    if "command" not in found:
+        return found
+    command = re.sub(r" --out(=| )\S+", "", found["command"])
+    return {**found, "command": re.sub(r"--data-dir(=| )\S+", "--data-dir DATA", command)}
 
 
 def usable_cores() -> int:

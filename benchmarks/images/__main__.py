@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
     from benchmarks.images.cases import CASES
     from benchmarks.images.folder import Folder
     from benchmarks.images.run import Run
-    from benchmarks.provenance import origin
+    from benchmarks.provenance import anywhere, origin
     from gail_suite.run_directory import write_json
 
     if config.list:
@@ -43,15 +43,16 @@ def main(arguments: list[str]) -> int:
     if config.resume is not None:
         folder = Folder.open(config.resume)
         before = folder.config()
-        run = Run(replace(before, resume=config.resume, threads=config.threads or before.threads))
+        finished = folder.result_file.exists()
+        resumed = replace(before, resume=config.resume, threads=config.threads or before.threads)
+        run = None if finished else Run(resumed)
     else:
         if not config.model:
             raise InputError(f"say which --model: one of {', '.join(CASES)}")
         run = Run(config)
         folder = Folder.create(run.config, origin("benchmarks.images", arguments, PACKAGES))
     try:
-        finished = folder.result_file.exists()
-        result = folder.result() if finished else run.execute(folder)
+        result = folder.result() if run is None else run.execute(folder)
     except KeyboardInterrupt:
         print(f"interrupted; go on with --resume {folder.path}", file=sys.stderr)
         return 130
@@ -62,7 +63,7 @@ def main(arguments: list[str]) -> int:
     finally:
         folder.unlock()
     if config.keep:
-        write_json(report.KEPT / f"{report.name(result)}.json", result)
+        write_json(report.KEPT / f"{report.name(result)}.json", anywhere(result))
     report.print_result(result, folder.path)
     return 0
 

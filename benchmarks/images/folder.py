@@ -31,14 +31,17 @@ class Folder:
         """A new one for this configuration.  Raises InputError where a run is there already."""
         name = f"{config.model}-{config.preset}-s{config.seed}"
         folder = cls(config.out or Path("runs") / "images" / name)
+        folder.path.mkdir(parents=True, exist_ok=True)
+        folder.lock()
         if folder.config_file.exists():
+            folder.unlock()
             raise InputError(
                 f"{folder.path} already holds a run; go on with --resume {folder.path}, or choose another --out"
             )
-        folder.path.mkdir(parents=True, exist_ok=True)
-        folder.lock()
         write_json(folder.origin_file, origin)
-        write_text(folder.config_file, json.dumps(asdict(replace(config, out=None)), indent=2, default=str) + "\n")
+        data_dir = config.data_dir and config.data_dir.resolve()  # a resume may stand elsewhere
+        kept = replace(config, out=None, data_dir=data_dir)
+        write_text(folder.config_file, json.dumps(asdict(kept), indent=2, default=str) + "\n")
         return folder
 
     @classmethod

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ from benchmarks.images.folder import Folder
 from benchmarks.images.looks import EnoughLooks, Looks, set_random_state
 from benchmarks.images.memory import PeakMemory
 from benchmarks.images.progress import Progress
-from benchmarks.images.recipes import Case, ClosedForm, Recipe, StepSettings, describe
+from benchmarks.images.recipes import Case, ClosedForm, Recipe, StepSettings, describe, maximum_likelihood
 from gail_suite.errors import InputError
 from gail_suite.run_directory import write_json
 from generative_core import ExponentialMovingAverage, fit, load_checkpoint, save_checkpoint
@@ -40,7 +41,9 @@ class Run:
         self.config = config
         self.case: Case = CASES[config.model]
         self.recipe = self.case.cpu if config.preset == "cpu" else self.case.gpu
+        self._refuse_flags_without_effect()
         self.device = find_device(config)
+        self.config = replace(config, device=str(self.device))  # a resume elsewhere must not change it silently
         if config.threads:
             torch.set_num_threads(config.threads)
         self.data: DataSet = load_events(config, self.case, self.recipe.max_side)
@@ -52,6 +55,16 @@ class Run:
                 f"{config.model} cannot take {self.data.name} ({error}); choose another --dataset"
             ) from error
         self.memory = PeakMemory(self.device)
+
+    def _refuse_flags_without_effect(self) -> None:
+        config, recipe = self.config, self.recipe
+        if isinstance(recipe, ClosedForm) and config.steps is not None:
+            raise InputError(f"{config.model} is fitted in one go: leave --steps out")
+        is_plain = isinstance(recipe, Recipe) and recipe.make_step is maximum_likelihood
+        if not is_plain and (config.precision != "float32" or config.compile):
+            raise InputError(
+                f"{config.model} is trained in float32 and not compiled: leave --precision and --compile out"
+            )
 
     def execute(self, folder: Folder) -> dict[str, Any]:
         """Train, or go on, then judge the best parameters; returns what result.json holds."""

@@ -22,15 +22,15 @@ def nats_rows(results: Iterable[Result]) -> list[list[str]]:
             runs[0]["test"]["estimator"],
             *_cost(runs),
         ]
-        for runs in _groups(run for run in results if run["data"]["pixels"] != "dequantised")
+        for runs in _groups(run for run in results if "bits_per_dim" not in run["test"])
     ]
 
 
 def bits_rows(results: Iterable[Result]) -> list[list[str]]:
-    """A row a model and data of dequantised images."""
+    """A row a model and data of grey images, by their levels or dequantised: both are bits of the levels."""
     return [
         [_about(runs[0]), _each_seed(runs, lambda run: f"{run['test']['bits_per_dim']:.3f}"), *_cost(runs)]
-        for runs in _groups(run for run in results if run["data"]["pixels"] == "dequantised")
+        for runs in _groups(run for run in results if "bits_per_dim" in run["test"])
     ]
 
 

@@ -119,7 +119,7 @@ def load_judge(
             judge = _read(path, x.device)
             # the file is known by its training data alone: the events to test on may be others than when it was made
             return judge._replace(test_accuracy=accuracy(judge.net, x_test, labels_test))
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
             warnings.warn(f"training the judge anew: {path} is damaged ({error})", stacklevel=2)
     started = time.perf_counter()
     net = train_judge(x, labels, n_classes=n_classes, config=config, on_epoch=on_epoch)

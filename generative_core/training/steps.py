@@ -295,7 +295,8 @@ def _private_generator(model: HasLoss | nn.Module, seed: int) -> torch.Generator
 def _step(optimiser: torch.optim.Optimizer, max_grad_norm: float | None) -> None:
     if max_grad_norm is not None:
         parameters: Iterable[Tensor] = (p for group in optimiser.param_groups for p in group["params"])
-        nn.utils.clip_grad_norm_(parameters, max_grad_norm)
+        norm = nn.utils.clip_grad_norm_(parameters, max_grad_norm)
+        _require_finite(norm.item(), "the norm of the gradient")
     optimiser.step()
 
 
