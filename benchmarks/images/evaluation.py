@@ -77,6 +77,8 @@ class ImportanceWeighted:
     k_for_all: int = 100
     n_with_k: int = 500
     images_at_a_time: int = 500
+    latents_at_a_time: int = 250
+    """Decoded together: more leave the processor's cache, which costs half of the speed again."""
 
     def look(self, model: AbstractVariational, x: Tensor, *, seed: int) -> float:
         return torch.cat(self._minus_elbo(model, x, seed)).double().mean().item()
@@ -100,7 +102,8 @@ class ImportanceWeighted:
         )
 
     def _minus_bound(self, model: Any, x: Tensor, k: int, generator: torch.Generator) -> list[Tensor]:
-        return [-model.iw_bound(part, k, generator=generator) for part in x.split(self.images_at_a_time)]
+        chunk = self.latents_at_a_time
+        return [-model.iw_bound(part, k, generator=generator, chunk=chunk) for part in x.split(self.images_at_a_time)]
 
     def _minus_elbo(self, model: AbstractVariational, x: Tensor, seed: int) -> list[Tensor]:
         generator = torch.Generator(x.device).manual_seed(seed)

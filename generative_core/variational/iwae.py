@@ -43,6 +43,18 @@ class IWAE(AbstractVariational):
         """The bound at k draws, nats."""
         return self.model.iw_bound(x, self.importance_samples, context, generator=generator)
 
+    def iw_bound(
+        self,
+        x: Float[Tensor, "B *E"],
+        k: int,
+        context: Float[Tensor, "B K"] | None = None,
+        *,
+        generator: torch.Generator | None = None,
+        chunk: int = 2000,
+    ) -> Float[Tensor, "B"]:
+        """The bound at another number of draws: see `AbstractLatentVariable.iw_bound`."""
+        return self.model.iw_bound(x, k, context, generator=generator, chunk=chunk)
+
     def encode(
         self,
         x: Float[Tensor, "B *E"],

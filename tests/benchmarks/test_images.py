@@ -4,7 +4,7 @@ import json
 import math
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from benchmarks.images import __main__ as command_line
 from benchmarks.images import progress, report
 from benchmarks.images.cases import CASES
 from benchmarks.images.config import ImageConfig, config_from_dict
-from benchmarks.images.evaluation import AnnealedImportance, Exact, ImportanceWeighted
+from benchmarks.images.evaluation import AnnealedImportance, Evaluation, Exact, ImportanceWeighted
 from benchmarks.images.events import load_events
 from benchmarks.images.recipes import Case, ClosedForm, Recipe, StepSettings, persistent_chains
 from benchmarks.provenance import anywhere
@@ -338,7 +338,7 @@ def on_digits(case: Case) -> object:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_every_case_builds_on_digits_and_takes_a_step(name):
+def test_every_case_builds_on_digits_takes_a_step_and_is_judged(name):
     case = CASES[name]
     data = on_digits(case)
     recipe = case.cpu
@@ -356,3 +356,24 @@ def test_every_case_builds_on_digits_and_takes_a_step(name):
         assert any(not torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True))
     with torch.no_grad():
         assert math.isfinite(case.evaluation.look(model.eval(), data.events("validation")[:5], seed=0))
+        assert math.isfinite(thrifty(case.evaluation).judge(model, data.events("test")[:5], seed=0).nats)
+
+
+def thrifty(evaluation: Evaluation) -> Evaluation:
+    """With draws and chains enough to see it run."""
+    if isinstance(evaluation, ImportanceWeighted):
+        return replace(evaluation, k=3, k_for_all=2, n_with_k=2)
+    if isinstance(evaluation, AnnealedImportance):
+        return replace(evaluation, n_chains=5, n_temperatures=50)
+    return evaluation
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if not name.startswith("made")])  # those fill a gigabyte
+def test_the_large_preset_of_every_case_builds_and_makes_its_step(name):
+    case = CASES[name]
+    data = on_digits(case)
+    model = case.gpu.build(data)
+    assert model.event_shape == (1, 8, 8)
+    if isinstance(case.gpu, Recipe):
+        step = case.gpu.make_step(model, case.gpu, StepSettings(n_steps=2))
+        assert math.isfinite(step(*next(data.batches(2)))["loss"])
