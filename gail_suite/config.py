@@ -87,6 +87,12 @@ class CriticConfig:
     """Transitions of each side a minibatch."""
     gradient_penalty: float = 2.0
     """Weight of (|gradient| - 1)^2 on mixes of both sides, on normalised inputs and the logit."""
+    r1_penalty: float = 0.0
+    """Half of it is the weight of |gradient|^2 at the demonstrations."""
+    logit_penalty: float = 0.0
+    """Weight of the squared logit."""
+    mixup: bool = False
+    """Train on mixes of both sides with labels mixed alike; cross-entropy only."""
     entropy_bonus: float = 1e-3
     """Weight of the entropy of D."""
     spectral_norm: bool = False

@@ -27,6 +27,14 @@ def bce_critic_loss(logit_data: Float[Tensor, "B"], logit_model: Float[Tensor, "
     return F.softplus(-logit_data).mean() + F.softplus(logit_model).mean()
 
 
+def bce_mixup_loss(logit: Float[Tensor, "B"], share_of_data: Float[Tensor, "B"]) -> Float[Tensor, ""]:
+    """-2 E[a log D + (1 - a) log(1 - D)] at mixes of a parts data and 1 - a parts model: between the sides, not on them.
+
+    At a = 1 and a = 0 in turn it is `bce_critic_loss`.  Paper: Zhang et al. 2018, https://arxiv.org/abs/1710.09412.
+    """
+    return 2 * (F.softplus(logit) - share_of_data * logit).mean()
+
+
 def bce_generator_loss(logit_model: Float[Tensor, "M"]) -> Float[Tensor, ""]:
     """-E_model log D, non-saturating: its gradient stays where the critic is sure (Goodfellow et al. 2014, sec. 3)."""
     return F.softplus(-logit_model).mean()

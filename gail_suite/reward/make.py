@@ -61,11 +61,16 @@ def make_constant_control(config: TrainConfig) -> ConstantReward:
 
 def _adversarial(config: TrainConfig, critic: AbstractCritic, view: View, game: Game, shape: str) -> AdversarialReward:
     settings = config.critic
+    if settings.mixup and game is not _CROSS_ENTROPY:
+        raise InputError(f"--critic.mixup mixes labels, which {config.reward}'s loss has none of; leave it out")
     step = CriticStep(
         critic,
         lr=settings.lr,
         loss=game.loss,
         gradient_penalty=settings.gradient_penalty,
+        r1_penalty=settings.r1_penalty,
+        logit_penalty=settings.logit_penalty,
+        mixup=settings.mixup,
         entropy_bonus=settings.entropy_bonus,
         seed=config.seed,
     )

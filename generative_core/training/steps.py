@@ -84,8 +84,10 @@ class CriticStep:
     """One update of a critic on a batch of each side: not a `TrainStep`, which knows one batch.
 
         minimise  loss(logit_data, logit_model) + gradient_penalty * E(||grad logit|| - 1)^2 - entropy_bonus * H(D)
+                  + r1_penalty / 2 * E_data ||grad logit||^2 + logit_penalty * E logit^2
 
-    The penalty is on the logit, at random mixes of the two sides in the critic's own `features` space.  Metrics, all
+    The gradient penalty is on the logit, at random mixes of the two sides in the critic's own `features` space.  With
+    `mixup` the loss is cross-entropy at such mixes too, with labels mixed alike: `bce_mixup_loss`.  Metrics, all
     measured before the update: `loss` (the whole sum), `accuracy` (mean of the two sides), `accuracy_data`
     (share with logit > 0), `accuracy_model` (share with logit <= 0), `logit_data`, `logit_model` (means),
     `gradient_penalty` (without its weight) and `entropy` (nats).
@@ -101,14 +103,22 @@ class CriticStep:
         lr: float = 3e-4,
         loss: CriticLoss = objectives.bce_critic_loss,
         gradient_penalty: float = 10.0,
+        r1_penalty: float = 0.0,
+        logit_penalty: float = 0.0,
+        mixup: bool = False,
         entropy_bonus: float = 1e-3,
         max_grad_norm: float | None = None,
         betas: tuple[float, float] = (0.9, 0.999),
         seed: int = 0,
     ) -> None:
+        if mixup and loss is not objectives.bce_critic_loss:
+            raise ValueError("mixup is defined for bce_critic_loss, whose labels can be mixed; leave it off for others")
         self.critic = critic
         self.loss = loss
         self.gradient_penalty = gradient_penalty
+        self.r1_penalty = r1_penalty
+        self.logit_penalty = logit_penalty
+        self.mixup = mixup
         self.entropy_bonus = entropy_bonus
         self.max_grad_norm = max_grad_norm
         self.optimiser = _adam(critic, lr, betas=betas)
@@ -141,7 +151,11 @@ class CriticStep:
         logit_data, logit_model = logit[:n_data], logit[n_data:]
 
         entropy = objectives.logit_entropy(logit)
-        loss = self.loss(logit_data, logit_model) - self.entropy_bonus * entropy
+        loss = self.loss(logit_data, logit_model) if not self.mixup else self._mixup_loss(features, n_data, context)
+        loss = loss - self.entropy_bonus * entropy + self.logit_penalty * logit.square().mean()
+        if self.r1_penalty > 0:
+            r1 = objectives.r1_penalty(lambda data: self.critic.logit_from_features(data, context), features[:n_data])
+            loss = loss + self.r1_penalty * r1
         penalty = loss.new_zeros(())
         if self.gradient_penalty > 0:
             penalty = objectives.gradient_penalty(
@@ -158,6 +172,14 @@ class CriticStep:
         loss.backward()
         _step(self.optimiser, self.max_grad_norm)
         return metrics
+
+    def _mixup_loss(self, features: Tensor, n_data: int, context: Tensor | None) -> Tensor:
+        data, model = features[:n_data], features[n_data:]
+        if data.shape != model.shape:
+            raise ValueError(f"mixup pairs the sides row by row; draw batches of one size, not {n_data}, {len(model)}")
+        share = torch.rand(n_data, generator=self.generator, device=data.device, dtype=data.dtype)
+        mixed = torch.lerp(model, data, share.view(-1, *(1 for _ in data.shape[1:])))
+        return objectives.bce_mixup_loss(self.critic.logit_from_features(mixed, context), share)
 
     def state_dict(self) -> dict[str, Any]:
         return {

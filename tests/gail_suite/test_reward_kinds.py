@@ -98,6 +98,16 @@ def test_modes_that_a_density_cannot_have_are_refused_with_the_remedy(name, mode
         make(name, mode)
 
 
+def test_regularisers_reach_the_critic_and_mixup_wants_labels():
+    harsh = replace(SMALL.critic, r1_penalty=2.0, logit_penalty=0.1, mixup=True, spectral_norm=True, dropout=0.2)
+    reward = make_reward_model(replace(SMALL, critic=harsh), expert(), "cpu")
+    assert (reward.step.r1_penalty, reward.step.logit_penalty, reward.step.mixup) == (2.0, 0.1, True)
+    metrics = reward.update(expert().transitions(), others(100, seed=3, shift=-1.0))
+    assert np.isfinite(metrics["loss"])
+    with pytest.raises(InputError, match="mixup"):
+        make_reward_model(replace(SMALL, reward="wgan", critic=harsh), expert(), "cpu")
+
+
 def test_what_auto_means():
     assert {name: type(make(name)) for name in DENSITIES} == {
         "made": RatioReward,

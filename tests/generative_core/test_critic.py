@@ -129,6 +129,38 @@ def test_the_loss_adds_the_weighted_penalty():
     assert_close(penalised["loss"] - plain["loss"], 40.0)
 
 
+def test_r1_and_the_logit_penalty_add_what_they_say():
+    x, x_model = torch.full((4, 1), 2.0), torch.zeros(4, 1)
+    plain, r1, logit = (
+        CriticStep(linear_critic([3.0]), gradient_penalty=0.0, **more)(x, x_model)["loss"]
+        for more in ({}, {"r1_penalty": 4.0}, {"logit_penalty": 0.5})
+    )
+    assert_close(r1 - plain, 4.0 / 2 * 3.0**2)
+    assert_close(logit - plain, 0.5 * (6.0**2 + 0.0) / 2, rtol=1e-5, atol=1e-5)
+
+
+def test_mixup_meets_cross_entropy_at_the_ends_and_holds_the_critic_back_between_them():
+    logit = torch.tensor([1.5, -0.5, 0.3, -2.0])
+    ends = torch.tensor([1.0, 1.0, 0.0, 0.0])
+    assert_close(objectives.bce_mixup_loss(logit, ends), objectives.bce_critic_loss(logit[:2], logit[2:]))
+    x, x_model = torch.ones(64, 1), -torch.ones(64, 1)
+
+    def final_logit(mixup: bool) -> float:
+        step = CriticStep(linear_critic([1.0]), lr=5e-2, gradient_penalty=0.0, entropy_bonus=0.0, mixup=mixup)
+        return [step(x, x_model) for _ in range(300)][-1]["logit_data"]
+
+    # the mix a * 1 - (1 - a) * 1 has share a, so the best line through 0 is finite: E[(2a - 1)(sigmoid - a)] = 0
+    assert final_logit(mixup=True) < 4 < final_logit(mixup=False)
+
+
+def test_mixup_wants_labels_and_equal_sides():
+    with pytest.raises(ValueError, match="bce_critic_loss"):
+        CriticStep(linear_critic([1.0]), loss=objectives.wasserstein_critic_loss, mixup=True)
+    step = CriticStep(linear_critic([1.0]), gradient_penalty=0.0, mixup=True)
+    with pytest.raises(ValueError, match="one size"):
+        step(torch.ones(4, 1), torch.ones(3, 1))
+
+
 def test_an_update_moves_the_logits_apart():
     x, x_model = torch.ones(8, 1), -torch.ones(8, 1)
     step = CriticStep(linear_critic([0.0]), gradient_penalty=0.0)
