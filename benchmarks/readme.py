@@ -152,6 +152,7 @@ def sections() -> dict[str, str]:
     if images:
         written["images nats"] = table(of_images.NATS_HEADER, of_images.nats_rows(images))
         written["images bits"] = table(of_images.BITS_HEADER, of_images.bits_rows(images))
+        written["images files"] = table(of_images.FILES_HEADER, of_images.files_rows(images))
         written["images commands"] = commands(images)
     for name, render in {"envs": throughput_envs, "gail": throughput_gail, "core": throughput_core}.items():
         path = RESULTS / f"throughput-{name}.json"

@@ -28,7 +28,7 @@ def bce_critic_loss(logit_data: Float[Tensor, "B"], logit_model: Float[Tensor, "
 
 
 def bce_mixup_loss(logit: Float[Tensor, "B"], share_of_data: Float[Tensor, "B"]) -> Float[Tensor, ""]:
-    """-2 E[a log D + (1 - a) log(1 - D)] at mixes of a parts data and 1 - a parts model: between the sides, not on them.
+    """-2 E[a log D + (1 - a) log(1 - D)] at mixes of a parts data and 1 - a parts model, so between the sides.
 
     At a = 1 and a = 0 in turn it is `bce_critic_loss`.  Paper: Zhang et al. 2018, https://arxiv.org/abs/1710.09412.
     """

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.data import DataSet, Split
-from benchmarks.images import pictures
+from benchmarks.images import files, pictures
 from benchmarks.images.cases import CASES
 from benchmarks.images.config import ImageConfig
 from benchmarks.images.events import load_events
@@ -96,6 +96,7 @@ class Run:
             "test": judged,
             "samples": {"n": len(samples), "seed": JUDGE_SEED, "seconds": round(seconds_sampling, 2)},
             "seconds_judging": round(seconds_judging, 1),
+            "files": files.sizes(self.model, self._events("test")[: files.N_IMAGES]),
             "peak_memory": self.memory.read(),
             "curve": trained["curve"],
         }

@@ -9,6 +9,7 @@ from gail_suite.errors import InputError
 Result = dict[str, Any]
 
 NATS_HEADER = ("-log p(x), nats", "ours, each seed", "paper", "estimate", "parameters", "minutes", "device")
+FILES_HEADER = ("bytes an image", "model and coder", "-log2 p / 8", "PNG", "gzip", "decoded exactly")
 BITS_HEADER = ("bits/dim", "ours, each seed", "parameters", "minutes", "device")
 
 
@@ -32,6 +33,17 @@ def bits_rows(results: Iterable[Result]) -> list[list[str]]:
         [_about(runs[0]), _each_seed(runs, lambda run: f"{run['test']['bits_per_dim']:.3f}"), *_cost(runs)]
         for runs in _groups(run for run in results if "bits_per_dim" in run["test"])
     ]
+
+
+def files_rows(results: Iterable[Result]) -> list[list[str]]:
+    """A row a model whose test images were coded: bytes an image each way, of the first seed."""
+    rows = []
+    for runs in _groups(run for run in results if run.get("files")):
+        found = runs[0]["files"]
+        each = (found[name] / found["images"] for name in ("model", "minus_log2_p", "png", "gzip"))
+        exact = "yes" if found["decoded_exactly"] else "NO"
+        rows.append([_about(runs[0]), *(f"{size:.1f}" for size in each), exact])
+    return rows
 
 
 def _groups(results: Iterable[Result]) -> list[list[Result]]:

@@ -63,7 +63,8 @@ TINY_CASES = {
 KEYS = {
     "benchmark", "model", "class", "about", "preset", "seed", "command", "date", "commit", "cores", "processor",
     "load_average_before", "versions", "device", "threads", "precision", "compile", "data", "parameters", "recipe",
-    "training", "test", "samples", "seconds_judging", "peak_memory", "curve",
+    "training", "test", "samples", "seconds_judging", "peak_memory",
+    "files", "curve",
 }  # fmt: skip
 
 
@@ -109,6 +110,7 @@ def test_result_is_complete(model, tmp_path, capsys):
     assert 0 < result["test"]["standard_error"] < 10
     assert result["peak_memory"]["bytes"] > 1e6
     assert result["parameters"] > 10
+    assert (result["files"] is not None) == (model == "fvsbn")
     assert (tmp_path / "run" / "samples.png").stat().st_size > 100
     assert (tmp_path / "run" / "curve.png").exists() == bool(result["curve"])
     assert f"{result['test']['nats']:.2f}" in capsys.readouterr().out

@@ -1,19 +1,21 @@
 """The README's tables of images: what stands beside what."""
 
 import copy
+import io
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from benchmarks import readme
 from benchmarks.data import load
-from benchmarks.images import tables
+from benchmarks.images import files, tables
 from benchmarks.images.cases import CASES
 from benchmarks.images.evaluation import AnnealedImportance, Exact, ImportanceWeighted
 from benchmarks.images.published import PUBLISHED, of_paper
 from gail_suite.errors import InputError
-from generative_core import VAE, Bernoulli
+from generative_core import FVSBN, MADE, VAE, Bernoulli, MixtureOfGaussians
 from generative_core.markov_chain.rbm import RBM
 from tests.generative_core.toys import ToyGaussian
 
@@ -178,3 +180,28 @@ def test_annealed_estimate_meets_the_exact_partition_function():
     error = found.more["log_z_standard_error"]
     assert 0 < error < 0.1
     assert found.nats == pytest.approx(exact, abs=4 * error)
+
+
+def test_files_are_weighed_and_decoded():
+    torch.manual_seed(0)
+    model = FVSBN((1, 8, 8)).eval()
+    x = torch.bernoulli(torch.full((40, 1, 8, 8), 0.5), generator=torch.Generator().manual_seed(0))
+    found = files.sizes(model, x)
+    assert found["decoded_exactly"]
+    assert found["minus_log2_p"] == pytest.approx(-model.log_prob(x).sum().item() / math.log(2) / 8)
+    assert 0 < found["model"] - found["minus_log2_p"] < 60
+    from PIL import Image
+
+    levels = x.numpy().astype(np.uint8)
+    sheet = np.asarray(Image.open(io.BytesIO(files.png(levels, is_binary=True))))
+    np.testing.assert_array_equal(sheet, levels.reshape(-1, 8).astype(bool))
+    (row,) = tables.files_rows([result() | {"files": found}, result("glow") | {"files": None}])
+    assert row[1] == f"{found['model'] / 40:.1f}"
+    assert row[-1] == "yes"
+
+
+def test_what_has_no_single_order_is_no_coder():
+    assert files.codable(MADE((4,)))
+    assert not files.codable(MADE((4,), n_masks=2))
+    assert not files.codable(MADE((4,), conditional=MixtureOfGaussians(2)))
+    assert not files.codable(VAE((4,)))
