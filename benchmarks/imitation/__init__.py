@@ -1,0 +1,1 @@
+"""What of an imitation matters: one thing changed at a time, several seeds each."""

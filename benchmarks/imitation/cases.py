@@ -1,0 +1,36 @@
+"""What is compared: a study is a dict of variants, a variant the flags that set it apart."""
+
+from typing import get_args, get_type_hints
+
+from gail_suite.config import TrainConfig
+
+REWARDS = get_args(get_type_hints(TrainConfig)["reward"])
+
+STUDIES: dict[str, dict[str, tuple[str, ...]]] = {
+    "reward": {name: ("--reward", name) for name in REWARDS},
+    "density": {
+        f"{name}, {mode}": ("--reward", name, "--density.mode", mode)
+        for name, modes in {
+            "made": ("fitted", "ratio", "adversarial"),
+            "flow": ("fitted", "ratio", "adversarial"),
+            "gmm": ("fitted", "ratio"),
+            "vae": ("fitted", "adversarial"),
+            "rbm": ("fitted", "adversarial"),
+            "diffusion": ("fitted", "adversarial"),
+        }.items()
+        for mode in modes
+    },
+    "regulariser": {
+        "default": (),
+        "none": ("--critic.gradient-penalty", "0", "--critic.entropy-bonus", "0"),
+        "gradient penalty 10": ("--critic.gradient-penalty", "10"),
+        "spectral norm": ("--critic.gradient-penalty", "0", "--critic.spectral-norm"),
+        "R1": ("--critic.gradient-penalty", "0", "--critic.r1-penalty", "2"),
+        "mixup": ("--critic.gradient-penalty", "0", "--critic.mixup"),
+        "logit penalty": ("--critic.gradient-penalty", "0", "--critic.logit-penalty", "0.1"),
+        "dropout": ("--critic.gradient-penalty", "0", "--critic.dropout", "0.5"),
+        "entropy bonus 0.1": ("--critic.gradient-penalty", "0", "--critic.entropy-bonus", "0.1"),
+    },
+    "view": {name: ("--view", name) for name in get_args(get_type_hints(TrainConfig)["view"])},
+    "warm start": {"cloned": (), "from scratch": ("--no-warm-start",)},
+}
