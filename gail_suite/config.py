@@ -157,6 +157,9 @@ class TrainConfig:
     """A critic with the loss and the reward of that name, or (from `made` on) a density model."""
     view: Literal["state-action", "state", "state-next-state"] = "state-action"
     """What the critic compares."""
+    absorbing: bool = False
+    """After a real end comes a state that the critic judges and that lasts for ever, so that ends are imitated too;
+    otherwise nothing comes, and a reward >= 0 pays for staying alive."""
     algo: Literal["ppo"] = "ppo"
     """The reinforcement learner."""
     seed: int = 0
@@ -207,6 +210,8 @@ class TrainConfig:
         """Raise InputError, naming the flag, on a number that cannot work."""
         check_bounds(self)
         self.parsed_env_kwargs()
+        if self.absorbing and self.ppo.gamma == 1:
+            raise InputError("--absorbing sums a reward for ever: it needs a --ppo.gamma below 1")
 
     def parsed_env_kwargs(self) -> dict[str, Any]:
         """`env_kwargs` as a dictionary.  Raises InputError where it is not a JSON object."""

@@ -160,6 +160,8 @@ class AdaptivePPO(sb3.PPO):
         own, last, after_time_out = np.split(values, [len(flat.obs), len(flat.obs) + shape[1]])
         bootstrapped = self.rewards.copy()
         bootstrapped[timed_out] += self.gamma * after_time_out  # a time-out is not an end: the value goes on
+        if self.reward_model is not None and (after_end := self.reward_model.after_end()):
+            bootstrapped[flat.terminated] += after_end * self.gamma / (1 - self.gamma)  # once a step, for ever
         buffer.observations[:] = round_.obs
         buffer.actions[:] = round_.actions.reshape(buffer.actions.shape)
         buffer.rewards[:] = bootstrapped.reshape(shape)

@@ -32,5 +32,10 @@ STUDIES: dict[str, dict[str, tuple[str, ...]]] = {
         "entropy bonus 0.1": ("--critic.gradient-penalty", "0", "--critic.entropy-bonus", "0.1"),
     },
     "view": {name: ("--view", name) for name in get_args(get_type_hints(TrainConfig)["view"])},
+    "ends": {
+        f"{reward}, {'absorbing' if flags else 'plain'}": ("--reward", reward, *flags)
+        for reward in ("gail", "airl", "log-d")
+        for flags in ((), ("--absorbing",))
+    },
     "warm start": {"cloned": (), "from scratch": ("--no-warm-start",)},
 }

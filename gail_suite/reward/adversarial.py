@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gail_suite.reward.protocol import Transitions
 from gail_suite.reward.shaping import RewardShape
-from gail_suite.reward.views import StandardisedView, View
+from gail_suite.reward.views import AbsorbingView, StandardisedView, View
 from generative_core import CriticStep
 
 
@@ -48,7 +48,7 @@ class AdversarialReward:
 
     Args:
         step: the critic with its optimiser and penalties.
-        view: what of a transition the critic sees.
+        view: what of a transition the critic sees; with an `AbsorbingView` it judges what follows a real end too.
         shape: its reward; refused with ValueError for a score that it means nothing for.
         updates_per_round: minibatch updates each time `update` is called.
         batch_size: transitions of each side a minibatch.
@@ -71,20 +71,34 @@ class AdversarialReward:
         shape.require(self.critic.score_kind, type(self.critic).__name__)
         self.step, self.view, self.shape = step, view, shape
         self.updates_per_round, self.batch_size, self.guard = updates_per_round, batch_size, guard
+        self._absorbing_state = view.absorbing_state if isinstance(view, AbsorbingView) else None
         self._base_lr = step.lr
         self._centre = 0.0
         self._rng = np.random.default_rng(seed)
         self._device = next(self.critic.parameters()).device
 
     def reward(self, batch: Transitions) -> NDArray[np.float32]:
+        return self._pay(self.view(batch).to(self._device)).cpu().numpy()
+
+    def after_end(self) -> float:
+        """The critic's reward of the absorbing state, or 0."""
+        return 0.0 if self._absorbing_state is None else float(self._pay(self._absorbing_state.to(self._device)))
+
+    def _pay(self, x: torch.Tensor) -> torch.Tensor:
         self.critic.eval()
         with torch.no_grad():
-            logit = self.critic.logit(self.view(batch).to(self._device))
-            return self.shape.fn(logit - self._centre).cpu().numpy()
+            return self.shape.fn(self.critic.logit(x) - self._centre)
+
+    def _see(self, batch: Transitions) -> torch.Tensor:
+        """The view of every transition and, after each real end, of the absorbing state."""
+        x = self.view(batch)
+        if self._absorbing_state is not None:
+            x = torch.cat([x, self._absorbing_state.expand(int(batch.terminated.sum()), -1)])
+        return x.to(self._device)
 
     def update(self, expert: Transitions, policy: Transitions) -> dict[str, float]:
         """One round of critic updates; metrics are means over it, measured before each update."""
-        x_expert, x_policy = self.view(expert).to(self._device), self.view(policy).to(self._device)
+        x_expert, x_policy = self._see(expert), self._see(policy)
         self._track(x_expert, x_policy)
         guard = self.guard or SaturationGuard(max_level=0)
         self.step.lr = guard.lr(self._base_lr)
@@ -127,11 +141,16 @@ class AdversarialReward:
 class ConstantReward:
     """The control: a critic that cannot tell (D = 0.5 everywhere).  What it reaches is the task's own doing."""
 
-    def __init__(self, shape: RewardShape):
+    def __init__(self, shape: RewardShape, *, absorbing: bool = False):
         self._value = float(shape.fn(torch.zeros(1)))
+        self._absorbing = absorbing
 
     def reward(self, batch: Transitions) -> NDArray[np.float32]:
         return np.full(len(batch.obs), self._value, dtype=np.float32)
+
+    def after_end(self) -> float:
+        """The same for ever, with absorbing states: then staying alive pays nothing."""
+        return self._value if self._absorbing else 0.0
 
     def update(self, expert: Transitions, policy: Transitions) -> dict[str, float]:
         return {}

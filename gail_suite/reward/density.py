@@ -72,6 +72,10 @@ class DensityReward:
         anchored = (torch.from_numpy(self.scores(batch)) - self.median) / self.spread
         return DENSITY.fn(anchored).numpy()
 
+    def after_end(self) -> float:
+        """0: the densities are of transitions, and an end is none."""
+        return 0.0
+
     def update(self, expert: Transitions, policy: Transitions) -> dict[str, float]:
         """Nothing learns; the mean of the policy's anchored scores, 0 where it is like the expert's median."""
         scores = self.scores(policy.take(slice(0, 512)))
@@ -115,6 +119,10 @@ class RatioReward:
 
     def reward(self, batch: Transitions) -> NDArray[np.float32]:
         return self.shape.fn(torch.from_numpy(self._logit(batch))).numpy()
+
+    def after_end(self) -> float:
+        """0: the densities are of transitions, and an end is none."""
+        return 0.0
 
     def update(self, expert: Transitions, policy: Transitions) -> dict[str, float]:
         metrics = self.learner(self.view(policy).to(_device(self.ratio)))

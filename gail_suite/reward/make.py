@@ -13,7 +13,7 @@ from gail_suite.reward.density import DensityReward, RatioReward
 from gail_suite.reward.fitting import DENSITIES, fit_density, make_learner, split
 from gail_suite.reward.protocol import RewardModel, Transitions
 from gail_suite.reward.shaping import SHAPES
-from gail_suite.reward.views import VIEWS, StandardisedView, View
+from gail_suite.reward.views import VIEWS, AbsorbingView, StandardisedView, View
 from generative_core import CriticStep, GaussianMixture, LogitFromScore, MLPCritic, ScoreKind
 from generative_core.families import AbstractCritic
 from generative_core.objectives import CriticLoss, bce_critic_loss, least_squares_critic_loss, wasserstein_critic_loss
@@ -43,7 +43,13 @@ def make_reward_model(config: TrainConfig, demonstrations: Demonstrations, devic
         raise InputError("these demonstrations have no actions; pass --view state-next-state, or --view state")
     view, transitions = VIEWS[config.view], demonstrations.transitions()
     if config.reward in DENSITIES:
+        if config.absorbing:
+            raise InputError(
+                f"--absorbing needs a critic, and --reward {config.reward} is a density; take gail or airl"
+            )
         return _density_reward(config, StandardisedView(view, transitions), transitions, device)
+    if config.absorbing:
+        view = AbsorbingView(view, transitions)
     critic = MLPCritic(
         (view(transitions.take(slice(0, 1))).shape[1],),
         hidden=config.critic.hidden,
@@ -56,7 +62,7 @@ def make_reward_model(config: TrainConfig, demonstrations: Demonstrations, devic
 
 def make_constant_control(config: TrainConfig) -> ConstantReward:
     """The reward of a model that cannot tell."""
-    return ConstantReward(SHAPES.get(config.reward, SHAPES["gail"]))
+    return ConstantReward(SHAPES.get(config.reward, SHAPES["gail"]), absorbing=config.absorbing)
 
 
 def _adversarial(config: TrainConfig, critic: AbstractCritic, view: View, game: Game, shape: str) -> AdversarialReward:

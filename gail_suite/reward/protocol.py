@@ -30,6 +30,10 @@ class RewardModel(Protocol):
         """(B,) float32, no gradient."""
         ...
 
+    def after_end(self) -> float:
+        """The reward of every step that would follow a real end of the task; 0 where an end is the end of all."""
+        ...
+
     def update(self, expert: Transitions, policy: Transitions) -> dict[str, float]:
         """One round of learning from both sides; returns named metrics."""
         ...

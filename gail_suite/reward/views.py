@@ -39,6 +39,23 @@ def state_next_state(batch: Transitions) -> Tensor:
 VIEWS: dict[str, View] = {"state-action": state_action, "state": state, "state-next-state": state_next_state}
 
 
+class AbsorbingView:
+    """A view with one number more: 0 for a transition, 1 for the absorbing state, whose other numbers are 0.
+
+    Without it a critic judges only what happens before an end, and a reward >= 0 pays for never ending.  Paper:
+    Kostrikov et al. 2019, https://arxiv.org/abs/1809.02925, sec. 4.2.
+    """
+
+    def __init__(self, view: View, transitions: Transitions):
+        self._view = view
+        n_features = view(transitions.take(slice(0, 1))).shape[1]
+        self.absorbing_state = torch.cat([torch.zeros(1, n_features), torch.ones(1, 1)], dim=1)  # (1, F + 1)
+
+    def __call__(self, batch: Transitions) -> Tensor:
+        x = self._view(batch)
+        return torch.cat([x, torch.zeros(len(x), 1)], dim=1)
+
+
 class StandardisedView:
     """A view in units of the expert's spread: (x - mean) / std, cut at +-`bound`, constant dimensions left out.
 

@@ -108,6 +108,37 @@ def test_regularisers_reach_the_critic_and_mixup_wants_labels():
         make_reward_model(replace(SMALL, reward="wgan", critic=harsh), expert(), "cpu")
 
 
+def ending(batch: Transitions, n: int) -> Transitions:
+    """The same, the first n of them with a real end."""
+    return batch._replace(terminated=np.arange(len(batch.obs)) < n)
+
+
+def test_with_absorbing_states_an_end_that_only_the_policy_meets_is_worth_less_than_one_that_both_do():
+    def after_end(expert_ends: int) -> float:
+        torch.manual_seed(0)
+        reward = make_reward_model(replace(SMALL, absorbing=True), expert(), "cpu")
+        assert reward.reward(expert().transitions()).shape == (600,)
+        for _ in range(12):
+            reward.update(ending(expert().transitions(), expert_ends), ending(others(600, seed=3, shift=1.0), 60))
+        return reward.after_end()
+
+    never, alike = after_end(0), after_end(60)
+    assert 0 <= never < 0.35 < alike
+    assert alike == pytest.approx(np.log(2), abs=0.25)  # the critic cannot tell
+
+
+def test_without_absorbing_states_nothing_follows_an_end():
+    for name, mode in KINDS[:2] + MODES[:2]:
+        assert make(name, mode).after_end() == 0
+    assert make_constant_control(SMALL).after_end() == 0
+    control = make_constant_control(replace(SMALL, absorbing=True))
+    assert control.after_end() == pytest.approx(np.log(2))
+    with pytest.raises(InputError, match="needs a critic"):
+        make_reward_model(replace(SMALL, reward="gmm", absorbing=True), expert(), "cpu")
+    with pytest.raises(InputError, match="gamma"):
+        replace(SMALL, absorbing=True, ppo=replace(SMALL.ppo, gamma=1.0)).check()
+
+
 def test_what_auto_means():
     assert {name: type(make(name)) for name in DENSITIES} == {
         "made": RatioReward,

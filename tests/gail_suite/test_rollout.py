@@ -37,6 +37,12 @@ class Counter(gymnasium.Env):
 class NextObservation:
     """A reward that shows which successor it was given."""
 
+    def __init__(self, after_end: float = 0.0):
+        self._after_end = after_end
+
+    def after_end(self):
+        return self._after_end
+
     def reward(self, batch):
         return batch.next_obs[:, 0].astype(np.float32)
 
@@ -78,15 +84,16 @@ def test_without_a_model_the_rewards_are_the_environments():
     assert (rolled_out(None).rewards == 100).all()
 
 
-def test_advantages_go_on_behind_a_time_out_and_stop_at_an_end():
+@pytest.mark.parametrize("after_end", [0.0, -0.5])
+def test_advantages_go_on_behind_a_time_out_and_at_an_end_with_what_follows_for_ever(after_end):
     """Generalised advantage estimation by its definition, Schulman et al. 2016, https://arxiv.org/abs/1506.02438."""
-    ppo = rolled_out(NextObservation())
+    ppo = rolled_out(NextObservation(after_end))
     with torch.no_grad():
         value = ppo.policy.predict_values(torch.tensor([[-1.0], [0.0], [1.0], [2.0]])).flatten().numpy()
     v_reset, v0, v1, v2 = value
     path = np.array([v_reset, v0, v1, v_reset])  # values of the four observations
     rewards = np.array([0.0, 1.0, 2.0, 0.0])
-    for env, after_the_third in ((0, 0.0), (1, v2)):
+    for env, after_the_third in ((0, after_end / (1 - GAMMA)), (1, v2)):
         successors = np.array([v0, v1, after_the_third, v0])
         delta = rewards + GAMMA * successors - path
         expected = delta.copy()
