@@ -34,6 +34,7 @@ test-modern: .venv-modern/installed
 bench: .venv/installed-bench
 	.venv/bin/python -m benchmarks.throughput envs --json benchmarks/results/throughput-envs.json $(ARGS)
 	.venv/bin/python -m benchmarks.throughput gail --json benchmarks/results/throughput-gail.json
+	.venv/bin/python -m benchmarks.throughput core --json benchmarks/results/throughput-core.json
 
 clean:
 	rm -rf .venv .venv-modern build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis MUJOCO_LOG.TXT

@@ -52,7 +52,7 @@ def test_only_marked_sections_are_written():
 
 
 def test_published_commands_say_nothing_of_the_machines_places():
-    command = "python -m benchmarks.images --model nade --data-dir /home/me/data --seed 1 --out=/tmp/x"
+    command = "python -m benchmarks.images --model nade --data-dir /data --seed 1 --out=/tmp/x"
     kept = anywhere({"command": command, "seed": 1})
     assert kept == {"command": "python -m benchmarks.images --model nade --data-dir DATA --seed 1", "seed": 1}
 

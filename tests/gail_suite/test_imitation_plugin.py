@@ -24,10 +24,10 @@ def cart_poles(n: int = 2) -> DummyVecEnv:
 
 
 def balanced(n: int = 200):
-    """Poles that stand still, pushed left and right in turn."""
+    """Poles that hardly move, pushed to where they lean."""
     rng = np.random.default_rng(0)
     obs = rng.normal(scale=0.01, size=(n, 4))
-    acts = np.eye(2)[np.arange(n) % 2]
+    acts = np.eye(2)[(obs[:, 2] > 0).astype(int)]
     return demonstrations(obs, acts, env_id="CartPole-v1", next_obs=np.roll(obs, -1, axis=0), one_hot=True)
 
 
@@ -93,11 +93,18 @@ def test_their_cloning_and_density_baselines_take_our_demonstrations():
         demonstrations=to_transitions(demos),
         rng=rng,
     )
-    cloner.train(n_batches=5, progress_bar=False)
+    acts = torch.from_numpy(to_transitions(demos).acts)
+    likelihood = lambda: cloner.policy.evaluate_actions(torch.from_numpy(demos.obs), acts)[1].mean().item()  # noqa: E731
+    before = likelihood()
+    cloner.train(n_batches=60, progress_bar=False)
+    assert likelihood() > before
     baseline = density.DensityAlgorithm(
         demonstrations=to_transitions(demos), venv=venv, rl_algo=learner(venv), rng=rng, allow_variable_horizon=True
     )
     baseline.train()
+    done = np.zeros(len(demos), dtype=bool)
+    near, far = (baseline(obs, acts.numpy(), obs, done).mean() for obs in (demos.obs, demos.obs + 5))
+    assert near > far
     baseline.train_policy(n_timesteps=128)
 
 
@@ -113,6 +120,9 @@ def test_their_dagger_starts_from_our_trajectories(tmp_path):
         bc_trainer=bc.BC(**space, rng=rng),
     )
     trainer.train(total_timesteps=100, rollout_round_min_episodes=1, rollout_round_min_timesteps=50)
+    acts, _ = trainer.policy.predict(demos.obs)
+    assert set(acts.tolist()) <= {0, 1}
+    assert list((tmp_path / "demos").rglob("*"))  # what the learner met on its way
 
 
 def test_trajectories_there_and_back():
