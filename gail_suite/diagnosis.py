@@ -51,7 +51,12 @@ def of_demonstrations(demonstrations: Demonstrations, config: TrainConfig) -> li
 
 
 def of_starts(demonstrations: Demonstrations, starts: NDArray[np.floating]) -> list[Finding]:
-    """Whether the task's first observations (N, O) lie where the demonstrations have been."""
+    """Whether the task's first observations (N, O) lie where the demonstrations have been.
+
+    Says nothing of subsampled ones, which hardly hold a start: a walker's first pose is none that it walks through.
+    """
+    if demonstrations.provenance.subsampled_every > 1:
+        return []
     obs = demonstrations.obs.astype(np.float64)
     margin = 5 * obs.std(axis=0) + 1e-3
     below, above = obs.min(axis=0) - margin, obs.max(axis=0) + margin

@@ -136,6 +136,7 @@ def test_a_task_that_begins_where_no_demonstration_has_been():
     assert diagnosis.of_starts(demos, starts) == []
     starts[:, 3] += 100.0
     (finding,) = diagnosis.of_starts(demos, starts)
+    assert diagnosis.of_starts(demos.subsample(5), starts) == []  # they hold no starts to compare with
     assert "number 3 starts at 1" in finding.evidence
     assert "--env-kwargs" in finding.remedy
 
