@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from gail_suite.demonstrations import Demonstrations
     from gail_suite.evaluation import evaluate_policy
     from gail_suite.reward.adversarial import AdversarialReward
+    from gail_suite.reward.density import DensityReward, RatioReward
     from gail_suite.reward.protocol import RewardModel, Transitions
     from gail_suite.trainer import GAIL
 
@@ -22,6 +23,8 @@ _HOMES = {
     "Transitions": "gail_suite.reward.protocol",
     "RewardModel": "gail_suite.reward.protocol",
     "AdversarialReward": "gail_suite.reward.adversarial",
+    "DensityReward": "gail_suite.reward.density",
+    "RatioReward": "gail_suite.reward.density",
     "BehaviouralCloning": "gail_suite.behavioural_cloning",
     "evaluate_policy": "gail_suite.evaluation",
 }
@@ -31,6 +34,8 @@ __all__ = [
     "AdversarialReward",
     "BehaviouralCloning",
     "Demonstrations",
+    "DensityReward",
+    "RatioReward",
     "RewardModel",
     "TrainConfig",
     "Transitions",

@@ -8,11 +8,10 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from gail_suite import TrainConfig
+from gail_suite import DensityReward, RatioReward, TrainConfig
 from gail_suite.config import CriticConfig, DensityConfig
 from gail_suite.errors import InputError
 from gail_suite.reward.adversarial import AdversarialReward
-from gail_suite.reward.density import DensityReward, RatioReward
 from gail_suite.reward.fitting import DENSITIES
 from gail_suite.reward.make import GAMES, make_constant_control, make_reward_model
 from gail_suite.reward.protocol import Transitions
