@@ -1,6 +1,5 @@
 """Every reward of the command line: what it pays, that it learns, that it can be saved."""
 
-import copy
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +16,7 @@ from gail_suite.reward.make import GAMES, make_constant_control, make_reward_mod
 from gail_suite.reward.protocol import Transitions
 from gail_suite.reward.shaping import SHAPES
 from gail_suite.reward.views import VIEWS, StandardisedView
-from generative_core import Gaussian, GaussianMixture, MLPCritic
+from generative_core import Gaussian, GaussianMixture, MLPCritic, load_checkpoint, save_checkpoint
 from tests.gail_suite.helpers import demonstrations, transitions
 
 SMALL = TrainConfig(
@@ -68,12 +67,13 @@ def test_it_comes_to_prefer_the_expert(name, mode):
 
 
 @pytest.mark.parametrize(("name", "mode"), KINDS)
-def test_it_goes_on_to_the_last_bit_after_a_resume(name, mode):
+def test_it_goes_on_to_the_last_bit_after_a_resume(name, mode, tmp_path):
     reward, other = make(name, mode), make(name, mode)
     side = others(100, seed=3, shift=-1.0)
     for _ in range(2):
         reward.update(expert().transitions(), side)
-    other.load_state_dict(copy.deepcopy(reward.state_dict()))
+    save_checkpoint(tmp_path / "reward.safetensors", reward.state_dict())
+    other.load_state_dict(load_checkpoint(tmp_path / "reward.safetensors"))
     torch.manual_seed(5)
     first = (reward.update(expert().transitions(), side), reward.reward(side))
     torch.manual_seed(5)
