@@ -97,6 +97,8 @@ def _survival_bias(looks: Sequence[Row], config: TrainConfig) -> Finding | None:
     if not looks or way is None or length is None or "eval/displacement" not in looks[-1]:
         return None
     last = looks[-1]
+    if last["env_steps"] < 0.25 * config.total_env_steps:  # a clone of few data stands at first, and learns to walk
+        return None
     if way < LONG_WAY or last["eval/episode_length"] < 0.8 * length or last["eval/displacement"] > 0.1 * way:
         return None
     return Finding(

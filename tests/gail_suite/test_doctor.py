@@ -70,6 +70,8 @@ def test_an_ant_that_stands_is_no_walking_ant():
     (finding,) = diagnosis.of_curve(rows, CONFIG)
     assert finding.name == "survival bias"
     assert "0.5 m" in finding.evidence
+    early = looks([900.0] * 3, lengths=[1000.0] * 3, displacements=[0.5] * 3, last_step=20_000)
+    assert diagnosis.of_curve(early, CONFIG) == []  # a clone may stand before it learns
     falls = looks([100.0] * 3, lengths=[60.0] * 3, displacements=[0.5] * 3)
     assert diagnosis.of_curve(falls, CONFIG) == []
     assert diagnosis.of_curve(rows, replace(CONFIG, env="Unknown-v0")) == []  # nobody knows how far an expert gets
