@@ -38,7 +38,7 @@ class Sizes:
     """Width of every hidden layer."""
     side: int = 28
     """Of the images."""
-    images: int = 8
+    images: int = 16
     """Drawn in one call of a sampler."""
 
 
