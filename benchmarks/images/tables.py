@@ -20,7 +20,7 @@ def nats_rows(results: Iterable[Result]) -> list[list[str]]:
             _about(runs[0]),
             _each_seed(runs, lambda run: f"{run['test']['nats']:.2f}"),
             _paper(runs[0]),
-            runs[0]["test"]["estimator"],
+            _estimate(runs[0]["test"]),
             *_cost(runs),
         ]
         for runs in _groups(run for run in results if "bits_per_dim" not in run["test"])
@@ -44,6 +44,14 @@ def files_rows(results: Iterable[Result]) -> list[list[str]]:
         exact = "yes" if found["decoded_exactly"] else "NO"
         rows.append([_about(runs[0]), *(f"{size:.1f}" for size in each), exact])
     return rows
+
+
+def _estimate(test: dict[str, Any]) -> str:
+    """How the figure came about; for annealed chains also how far to trust it."""
+    if "effective_sample_size" not in test:
+        return test["estimator"]
+    chains = f"{test['effective_sample_size']:.0f} of the chains carry it"
+    return f"{test['estimator']}: log Z ± {test['log_z_standard_error']:.1f}, {chains}"
 
 
 def _groups(results: Iterable[Result]) -> list[list[Result]]:

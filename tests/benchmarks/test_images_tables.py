@@ -60,6 +60,17 @@ def test_row_has_every_seed_the_paper_and_the_cost():
     ]
 
 
+def test_annealed_estimates_say_how_far_to_trust_them():
+    test = {
+        "nats": 94.6,
+        "estimator": "AIS, 500 x 15,000",
+        "log_z_standard_error": 0.998,
+        "effective_sample_size": 1.003,
+    }
+    (row,) = tables.nats_rows([result("rbm", test=test)])
+    assert row[3] == "AIS, 500 x 15,000: log Z ± 1.0, 1 of the chains carry it"
+
+
 @pytest.mark.parametrize("change", [{"pixels": "dynamic"}, {"event_shape": [1, 14, 14]}, {"name": "fashion-mnist"}])
 def test_other_data_are_another_row_without_the_papers_figure(change):
     rows = tables.nats_rows([result(), result(**change)])
