@@ -35,9 +35,17 @@ class RunRecorder(BaseCallback):
     """
 
     def __init__(
-        self, gail: GAIL, run: RunDirectory, *, show: "ProgressDisplay", started_at: float, seconds_before: float
+        self,
+        gail: GAIL,
+        run: RunDirectory,
+        *,
+        show: "ProgressDisplay",
+        started_at: float,
+        seconds_before: float,
+        warns: bool = True,
     ):
         super().__init__()
+        self.warns = warns
         self.gail, self.run, self.show = gail, run, show
         self._started_at, self._seconds_before = started_at, seconds_before
         self._round_began = time.monotonic()
@@ -95,7 +103,7 @@ class RunRecorder(BaseCallback):
         if fresh or due:
             row["wall_clock_s"] = round(self.wall_clock_s, 2)
             self._log(row)
-        if due or final:
+        if self.warns and (due or final):
             self._warn()
         if due or final or self.interrupted:
             self.save()

@@ -182,3 +182,17 @@ def test_a_run_in_trouble_says_so_while_it_trains(tmp_path, monkeypatch, capsys)
     config = RunDirectory.open(tmp_path / "run").config()
     found = diagnosis.of_curve(RunDirectory.open(tmp_path / "run").metrics(), config)
     assert "saturated critic" in names(found)
+
+
+def test_the_control_gives_no_warnings(tmp_path, monkeypatch, capsys):
+    rng = np.random.default_rng(0)
+    demonstrations(rng.normal(size=(100, 11)), rng.uniform(-1, 1, (100, 3)), env_id="Hopper-v4").save(
+        tmp_path / "hopper.npz"
+    )
+    monkeypatch.setattr("gail_suite.recorder.of_curve", lambda rows, config: [diagnosis.Finding("trouble", "x", "y")])
+    arguments = [flag for flag in FAST if flag != "--no-controls"]
+    arguments += ["--demos", str(tmp_path / "hopper.npz"), "--total-env-steps", "128", "--out", str(tmp_path / "run")]
+    assert run(train, monkeypatch, *arguments) == 0
+    shown = capsys.readouterr().err
+    assert "constant reward" in shown
+    assert shown.count("warning: trouble") == 1
