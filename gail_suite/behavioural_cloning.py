@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from gail_suite.config import BehaviouralCloningConfig
 from gail_suite.demonstrations import Demonstrations
 from gail_suite.errors import InputError
-from gail_suite.training_policy import TrainingPolicy
+from gail_suite.learner import ImitationPolicy
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class BehaviouralCloning:
     """
 
     def __init__(
-        self, policy: TrainingPolicy, demonstrations: Demonstrations, config: BehaviouralCloningConfig, seed: int
+        self, policy: ImitationPolicy, demonstrations: Demonstrations, config: BehaviouralCloningConfig, seed: int
     ):
         if demonstrations.act_size == 0:
             raise InputError(
@@ -50,7 +50,7 @@ class BehaviouralCloning:
         self._acts = torch.from_numpy(demonstrations.acts).to(policy.device)
         space = policy.action_space
         self._discrete = isinstance(space, spaces.Discrete)
-        half_width = np.ones(1) if self._discrete else (space.high - space.low) / 2  # type: ignore[attr-defined]
+        half_width = np.ones(1) if self._discrete else (space.high - space.low) / 2
         self._half_width = torch.as_tensor(half_width, dtype=torch.float32, device=policy.device)
 
     def fit(self) -> CloningResult:
@@ -88,7 +88,7 @@ class BehaviouralCloning:
         return CloningResult(round(check * scale), round(best_check * scale), best_loss, best_loss**0.5)
 
     def _loss(self, features: torch.Tensor, acts: torch.Tensor) -> torch.Tensor:
-        outputs = self.policy.action_net(self.policy.mlp_extractor.forward_actor(features))
+        outputs = self.policy.law(features)
         if self._discrete:
             return F.cross_entropy(outputs, acts.argmax(dim=1))
         return F.mse_loss(outputs / self._half_width, acts / self._half_width)

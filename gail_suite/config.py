@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from gail_suite.errors import InputError
 
+Algorithm = Literal["ppo", "sac", "td3"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class PPOConfig:
@@ -51,6 +53,44 @@ class PPOConfig:
     """Widths of the hidden layers, of the policy and of the value function."""
     update_normaliser: bool = True
     """Whether the observation statistics follow the policy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OffPolicyConfig:
+    """The learner where it is SAC or TD3.  Steps are environment steps, over all parallel environments."""
+
+    n_steps: int = 16
+    """Steps that each environment takes between two bursts of gradient steps."""
+    update_ratio: float = 0.25
+    """Gradient steps an environment step: what an update costs against what a step costs is yours to weigh."""
+    batch_size: int = 256
+    """Transitions a gradient step."""
+    buffer_size: int = 300_000
+    """Transitions that are remembered."""
+    recent: int = 20_000
+    """The newest transitions, of which the reward model learns what the policy does."""
+    demo_share: float = 0.0
+    """Share of each minibatch that is demonstrations, with the rewards of today as all others."""
+    learning_starts: int = 5_000
+    """Steps before the first gradient step; without a warm start they are taken at random."""
+    gamma: float = 0.99
+    """Discount."""
+    tau: float = 0.005
+    """How fast the target networks follow, in (0, 1]."""
+    actor_lr: float = 3e-5
+    """Step size of the policy."""
+    critic_lr: float = 3e-4
+    """Step size of the action values, and of a learned temperature."""
+    temperature: float | None = None
+    """SAC's weight of the entropy; by default it is learned."""
+    entropy_target: float = -1.0
+    """What a learned temperature steers the policy's entropy to, nats an action dimension (of actions in [-1, 1])."""
+    exploration_std: float = 0.1
+    """Exploration noise without a warm start, in fractions of the action range; TD3 keeps it."""
+    hidden: tuple[int, ...] = (256, 256)
+    """Widths of the hidden layers, of the policy and of the action values."""
+    averaging: float = 0.95
+    """As `ppo.averaging`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,8 +200,8 @@ class TrainConfig:
     absorbing: bool = False
     """After a real end comes a state that the critic judges and that lasts for ever, so that ends are imitated too;
     otherwise nothing comes, and a reward >= 0 pays for staying alive."""
-    algo: Literal["ppo"] = "ppo"
-    """The reinforcement learner."""
+    algo: Algorithm = "ppo"
+    """The reinforcement learner; sac and td3 learn from a buffer whose rewards are always today's."""
     seed: int = 0
     """Of networks, environments, minibatches and the demonstrations' subsampling."""
     total_env_steps: int = 500_000
@@ -199,6 +239,8 @@ class TrainConfig:
     """Folder of an interrupted run to go on with, exactly."""
     ppo: PPOConfig = field(default_factory=PPOConfig)
     """The learner."""
+    off_policy: OffPolicyConfig = field(default_factory=OffPolicyConfig)
+    """The learner, with --algo sac or td3."""
     critic: CriticConfig = field(default_factory=CriticConfig)
     """The discriminator."""
     density: DensityConfig = field(default_factory=DensityConfig)
@@ -210,8 +252,19 @@ class TrainConfig:
         """Raise InputError, naming the flag, on a number that cannot work."""
         check_bounds(self)
         self.parsed_env_kwargs()
-        if self.absorbing and self.ppo.gamma == 1:
-            raise InputError("--absorbing sums a reward for ever: it needs a --ppo.gamma below 1")
+        learner = "ppo" if self.algo == "ppo" else "off-policy"
+        if self.absorbing and self.gamma == 1:
+            raise InputError(f"--absorbing sums a reward for ever: it needs a --{learner}.gamma below 1")
+
+    @property
+    def gamma(self) -> float:
+        """The learner's discount."""
+        return self.ppo.gamma if self.algo == "ppo" else self.off_policy.gamma
+
+    @property
+    def steps_per_round(self) -> int:
+        """Environment steps between two updates."""
+        return self.n_envs * (self.ppo.n_steps if self.algo == "ppo" else self.off_policy.n_steps)
 
     def parsed_env_kwargs(self) -> dict[str, Any]:
         """`env_kwargs` as a dictionary.  Raises InputError where it is not a JSON object."""
@@ -242,9 +295,35 @@ AT_LEAST_ONE = {
     "max_updates",
     "min_updates_per_check",
     "patience",
+    "buffer_size",
+    "recent",
 }
-POSITIVE = {"policy_lr", "max_policy_lr", "value_lr", "lr", "target_kl", "kl_stop", "clip_range", "max_grad_norm"}
-UP_TO_ONE = {"gamma", "gae_lambda", "value_statistics_rate", "accuracy_cap", "initial_std", "warm_start_std"}
+POSITIVE = {
+    "policy_lr",
+    "max_policy_lr",
+    "value_lr",
+    "actor_lr",
+    "critic_lr",
+    "lr",
+    "target_kl",
+    "kl_stop",
+    "clip_range",
+    "max_grad_norm",
+    "update_ratio",
+    "tau",
+}
+UP_TO_ONE = {
+    "gamma",
+    "gae_lambda",
+    "value_statistics_rate",
+    "accuracy_cap",
+    "initial_std",
+    "warm_start_std",
+    "exploration_std",
+    "tau",
+    "demo_share",
+}
+SIGNED = {"entropy_target"}
 
 
 def check_bounds(config: Any, prefix: str = "--") -> None:
@@ -257,7 +336,7 @@ def check_bounds(config: Any, prefix: str = "--") -> None:
         elif isinstance(value, tuple) and any(isinstance(width, int) and width < 1 for width in value):
             raise InputError(f"{flag} must be widths of 1 or more, got {value}")
         elif isinstance(value, int | float) and not isinstance(value, bool):
-            low, high = 0.0, math.inf
+            low, high = -math.inf if name in SIGNED else 0.0, math.inf
             if name in AT_LEAST_ONE:
                 low = 1
             if name in UP_TO_ONE:

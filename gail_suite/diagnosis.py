@@ -150,16 +150,24 @@ def _exploding(late: Sequence[Row], config: TrainConfig) -> Finding | None:
         seen.append(f"the values explain the returns worse than a constant would (explained variance {explained:.1f})")
     if (kl := _median(late, "ppo/kl")) > 5 * config.ppo.target_kl:
         seen.append(f"the policy moves {kl:.3g} nats a round, {kl / config.ppo.target_kl:.0f} times the target")
+    value = abs(_median(late, f"{config.algo}/actor_loss"))  # SAC's and TD3's is the negative action value
+    largest = (abs(_median(late, "reward/mean")) + 3 * _median(late, "reward/std")) / max(1 - config.gamma, 1e-9)
+    if config.algo != "ppo" and value > 10 * largest:
+        seen.append(f"the action values reach {value:.3g}, where rewards like these sum to some {largest:.3g} at most")
     if diverged := late[-1].get("rollout/diverged_episodes", 0):
         seen.append(f"{diverged} episodes ended because the simulation was no longer finite")
     if not seen:
         return None
-    return Finding(
-        "values explode",
-        f"in the last {len(late)} rounds " + "; ".join(seen),
+    remedy = (
         f"lower --ppo.policy-lr (now {config.ppo.policy_lr:g}) and --ppo.max-policy-lr (now "
-        f"{config.ppo.max_policy_lr:g}), or --ppo.value-lr (now {config.ppo.value_lr:g})",
+        f"{config.ppo.max_policy_lr:g}), or --ppo.value-lr (now {config.ppo.value_lr:g})"
     )
+    if config.algo != "ppo":
+        remedy = (
+            f"lower --off-policy.critic-lr (now {config.off_policy.critic_lr:g}) and --off-policy.actor-lr (now "
+            f"{config.off_policy.actor_lr:g}), or --off-policy.update-ratio (now {config.off_policy.update_ratio:g})"
+        )
+    return Finding("values explode", f"in the last {len(late)} rounds " + "; ".join(seen), remedy)
 
 
 def _weak_expert(demonstrations: Demonstrations, config: TrainConfig) -> Finding | None:

@@ -73,6 +73,7 @@ class AdaptivePPO(sb3.PPO):
         self.config = config
         self.reward_model = reward_model
         self.policy_frozen = False
+        self.starts_at_random = True  # it does anyway, by its noise
         self.step_size = config.policy_lr
         hidden = list(config.hidden)
         policy_kwargs: dict[str, Any] = {
@@ -101,10 +102,10 @@ class AdaptivePPO(sb3.PPO):
             device=device,
         )
         self.metrics: dict[str, float] = {}
-        self.restart_average()
+        self.weights_were_set()
 
-    def restart_average(self) -> None:
-        """Let `average.model` be the policy of this moment: its weights were set, not learned."""
+    def weights_were_set(self) -> None:
+        """Let `average.model` be the policy of this moment."""
         self.average = ExponentialMovingAverage(self.policy, decay=self.config.averaging)
 
     def collect_rollouts(
@@ -291,6 +292,20 @@ class AdaptivePPO(sb3.PPO):
             self.step_size = max(self.step_size / 1.5, MIN_STEP_SIZE)
         elif kl < 0.5 * self.config.target_kl:
             self.step_size = min(self.step_size * 1.5, self.config.max_policy_lr)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All of its own that the next round depends on."""
+        return {
+            "policy": self.policy.state(),
+            "average": self.average.state_dict(),
+            "step_size": self.step_size,
+            "n_updates": self._n_updates,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.policy.load_state(state["policy"])
+        self.average.load_state_dict(state["average"])
+        self.step_size, self._n_updates = state["step_size"], state["n_updates"]
 
     def to_sb3(self, policy: TrainingPolicy | None = None) -> sb3.PPO:
         """A stock SB3 PPO with a plain copy of `policy` (by default the latest); loads without this package."""

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from gail_suite.config import CriticConfig, PPOConfig, TrainConfig
+from gail_suite.config import Algorithm, CriticConfig, PPOConfig, TrainConfig
 
 # A quiet policy moves many KL targets in one long step, so the first steps after a warm start are short; the statistics
 # of its inputs stay those it was cloned with.
@@ -30,10 +30,17 @@ PRESETS: dict[str, TrainConfig] = {
 }
 
 
-def preset(env_id: str, *, warm_start: bool = True) -> TrainConfig:
+# A round of SAC or TD3 is 512 steps: this many are as long as PPO's ten.
+_WARM_UP_ROUNDS_OFF_POLICY = 40
+
+
+def preset(env_id: str, *, warm_start: bool = True, algo: Algorithm = "ppo") -> TrainConfig:
     """The defaults for a task: its family's preset where there is one."""
     family = env_id.rpartition(":")[2].rpartition("-v")[0]
     config = PRESETS.get(family, TrainConfig(ppo=_WARM))
     if not warm_start:
         config = replace(config, ppo=_FROM_SCRATCH, warm_start=False, total_env_steps=5_000_000, warm_up_rounds=0)
+    if algo != "ppo":
+        config = replace(config, algo=algo, total_env_steps=500_000)
+        config = replace(config, warm_up_rounds=_WARM_UP_ROUNDS_OFF_POLICY if warm_start else 0)
     return replace(config, env=env_id)

@@ -110,9 +110,8 @@ class RunRecorder(BaseCallback):
 
     def _round_metrics(self) -> dict[str, float]:
         gail = self.gail
-        steps = gail.config.ppo.n_steps * gail.venv.num_envs
-        episodes = list(gail.ppo.ep_info_buffer or [])
-        metrics = {"env_steps_per_s": round(steps / (time.monotonic() - self._round_began), 1)}
+        episodes = list(gail.learner.ep_info_buffer or [])
+        metrics = {"env_steps_per_s": round(gail.config.steps_per_round / (time.monotonic() - self._round_began), 1)}
         if episodes:
             metrics["rollout/return"] = float(np.mean([e["r"] for e in episodes]))
             metrics["rollout/episode_length"] = float(np.mean([e["l"] for e in episodes]))
@@ -120,7 +119,7 @@ class RunRecorder(BaseCallback):
         if diverged:
             metrics["rollout/diverged_episodes"] = diverged
         metrics |= gail.metrics
-        metrics |= {f"ppo/{name}": value for name, value in gail.ppo.metrics.items()}
+        metrics |= {f"{gail.config.algo}/{name}": value for name, value in gail.learner.metrics.items()}
         return metrics
 
     def _look(self) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from stable_baselines3.common.vec_env import VecNormalize
 from gail_suite.demonstrations.spaces import encode_actions
 from gail_suite.reward.protocol import RewardModel, Transitions
 
+_COLUMNS = ("observations", "actions", "next_observations", "rewards", "dones", "timeouts")
+
 
 class RelabellingReplayBuffer(ReplayBuffer):
     """SB3's replay buffer, whose rewards are asked of `reward_model` when a batch is sampled.
@@ -29,14 +31,34 @@ class RelabellingReplayBuffer(ReplayBuffer):
     real ends only.  What it pays after a real end is added there, summed for ever with `gamma`.
 
     Paper: Kostrikov et al. 2019, https://arxiv.org/abs/1809.02925, sec. 4.1.
+
+    Args:
+        reward_model: what is asked.
+        gamma: the learner's discount.
+        demonstrations: what `demo_share` of every batch is drawn from.
+        demo_share: in [0, 1].
     """
 
-    def __init__(self, *args: Any, reward_model: RewardModel, gamma: float = 0.99, **kwargs: Any):
+    def __init__(
+        self,
+        *args: Any,
+        reward_model: RewardModel,
+        gamma: float = 0.99,
+        demonstrations: Transitions | None = None,
+        demo_share: float = 0.0,
+        **kwargs: Any,
+    ):
         super().__init__(*args, **kwargs)
         if not 0 <= gamma < 1:
             raise ValueError(f"gamma must be in [0, 1), got {gamma}")
+        if not 0 <= demo_share <= 1 or (demo_share and demonstrations is None):
+            raise ValueError(f"demo_share must be in [0, 1], and above 0 needs demonstrations; got {demo_share}")
         self.reward_model = reward_model
         self.gamma = gamma
+        self.demonstrations, self.demo_share = demonstrations, demo_share
+        # networks read float32; of float64 simulations the buffer would be twice as large for nothing
+        self.observations = self.observations.astype(np.float32, copy=False)
+        self.next_observations = self.next_observations.astype(np.float32, copy=False)
 
     def recent(self, n: int) -> Transitions:
         """The last n transitions at most, over all environments, oldest first."""
@@ -49,19 +71,48 @@ class RelabellingReplayBuffer(ReplayBuffer):
             )
         )
 
+    def state_dict(self) -> dict[str, Any]:
+        """What it holds: its filled rows, and where the next one goes."""
+        rows = {name: getattr(self, name)[: self.size()] for name in _COLUMNS}
+        return {**rows, "pos": self.pos, "full": self.full}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name in _COLUMNS:
+            getattr(self, name)[: len(state[name])] = state[name]
+        self.pos, self.full = state["pos"], state["full"]
+
+    def sample(self, batch_size: int, env: VecNormalize | None = None) -> ReplayBufferSamples:
+        """SB3's, with the demonstrations' share."""
+        n_demonstrated = round(batch_size * self.demo_share)
+        if self.demonstrations is None or n_demonstrated == 0:
+            return super().sample(batch_size, env)
+        index = np.random.randint(len(self.demonstrations.obs), size=n_demonstrated)  # noqa: NPY002  # as SB3 draws
+        batch = self.demonstrations.take(index)
+        demonstrated = self._paid(batch, _scale(batch.acts, self.action_space), env)
+        if n_demonstrated == batch_size:
+            return demonstrated
+        own = super().sample(batch_size - n_demonstrated, env)
+        return ReplayBufferSamples(*(torch.cat(both) for both in zip(own, demonstrated, strict=True)))
+
     def _get_samples(self, batch_inds: NDArray[np.int64], env: VecNormalize | None = None) -> ReplayBufferSamples:
         raw = super()._get_samples(batch_inds, None)
         obs, actions, next_obs, ends = (
             tensor.cpu().numpy() for tensor in (raw.observations, raw.actions, raw.next_observations, raw.dones)
         )
         batch = self._transitions(obs, actions, next_obs, ends.reshape(-1), np.zeros(len(obs), np.float32))
+        return self._paid(batch, actions, env)
+
+    def _paid(self, batch: Transitions, actions: NDArray, env: VecNormalize | None) -> ReplayBufferSamples:
+        """With the rewards of today; `actions` as SB3 keeps them."""
         rewards = self.reward_model.reward(batch).astype(np.float64)
         if after_end := self.reward_model.after_end():
             rewards[batch.terminated] += after_end * self.gamma / (1 - self.gamma)
-        return raw._replace(
-            observations=self.to_torch(self._normalize_obs(obs, env)),  # type: ignore[arg-type]
-            next_observations=self.to_torch(self._normalize_obs(next_obs, env)),  # type: ignore[arg-type]
-            rewards=torch.as_tensor(rewards, dtype=torch.float32, device=self.device).reshape(-1, 1),
+        columns = batch.terminated.astype(np.float32), rewards.astype(np.float32)
+        return ReplayBufferSamples(
+            self.to_torch(self._normalize_obs(batch.obs.astype(np.float32), env)),  # type: ignore[arg-type]
+            self.to_torch(actions),
+            self.to_torch(self._normalize_obs(batch.next_obs.astype(np.float32), env)),  # type: ignore[arg-type]
+            *(self.to_torch(column.reshape(-1, 1)) for column in columns),
         )
 
     def _transitions(
@@ -71,6 +122,15 @@ class RelabellingReplayBuffer(ReplayBuffer):
         sent = actions.reshape(n) if isinstance(space, spaces.Discrete) else _unscale(actions.reshape(n, -1), space)
         terminated = (dones > 0) & (timeouts == 0)
         return Transitions(obs.reshape(n, -1), encode_actions(sent, space), next_obs.reshape(n, -1), terminated)
+
+
+def _scale(actions: NDArray, space: spaces.Space) -> NDArray[np.float32]:
+    """From the task's own range to SB3's [-1, 1], (n, A)."""
+    if isinstance(space, spaces.Discrete):  # one-hot, as demonstrations have them
+        return actions.argmax(axis=1).reshape(-1, 1)
+    assert isinstance(space, spaces.Box)
+    low, high = space.low.reshape(-1), space.high.reshape(-1)
+    return (2 * (actions - low) / (high - low) - 1).astype(np.float32)
 
 
 def _unscale(actions: NDArray, space: spaces.Space) -> NDArray:

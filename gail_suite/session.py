@@ -98,7 +98,7 @@ class Session:
             _learn(gail, recorder, self.run)
 
     def _write_policy(self) -> None:
-        """policy.zip: a stock SB3 PPO of the selected checkpoint."""
+        """policy.zip: a stock SB3 model of the selected checkpoint."""
         policy = self.gail.policy
         last = {name: value.clone() for name, value in policy.state_dict().items()}
         best = load_checkpoint(self.run.best)

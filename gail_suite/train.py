@@ -3,9 +3,10 @@
 import argparse
 import sys
 from dataclasses import asdict, replace
+from typing import get_args
 
 from gail_suite.cli import run_verb
-from gail_suite.config import TrainConfig
+from gail_suite.config import Algorithm, TrainConfig
 from gail_suite.errors import InputError
 from gail_suite.presets import preset
 
@@ -20,9 +21,10 @@ def parse(arguments: list[str]) -> TrainConfig:
     early.add_argument("--env", default=TrainConfig.env)
     early.add_argument("--resume")
     early.add_argument("--no-warm-start", action="store_true")
+    early.add_argument("--algo", choices=get_args(Algorithm), default=TrainConfig.algo)
     known, _ = early.parse_known_args(arguments)
     if known.resume is None:
-        default = preset(known.env, warm_start=not known.no_warm_start)
+        default = preset(known.env, warm_start=not known.no_warm_start, algo=known.algo)
     else:
         from gail_suite.run_directory import RunDirectory
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from gymnasium import spaces
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.utils import get_device
 from stable_baselines3.common.vec_env import VecEnv
@@ -16,11 +17,10 @@ from gail_suite.config import TrainConfig, config_from_dict, config_to_dict
 from gail_suite.demonstrations import Demonstrations
 from gail_suite.demonstrations.spaces import check_spaces
 from gail_suite.errors import InputError
-from gail_suite.ppo import AdaptivePPO
+from gail_suite.learner import ImitationPolicy, make_learner
 from gail_suite.presets import preset
 from gail_suite.reward.make import make_reward_model
 from gail_suite.reward.protocol import RewardModel
-from gail_suite.training_policy import TrainingPolicy
 from generative_core.training.checkpoint import load_checkpoint, save_checkpoint
 
 
@@ -64,44 +64,45 @@ class GAIL:
         torch.manual_seed(self.config.seed)
         self.reward_model = reward_model or make_reward_model(self.config, demonstrations, self.device)
         self.venv = venv
-        self.ppo = AdaptivePPO(
-            venv, self.config.ppo, reward_model=self.reward_model, seed=self.config.seed, device=self.device
-        )
+        self.learner = make_learner(self.config, venv, self.reward_model, demonstrations, self.device)
         self.n_rounds = 0
         self.warm_started = False
         self.metrics: dict[str, float] = {}
 
     @property
-    def policy(self) -> TrainingPolicy:
+    def policy(self) -> ImitationPolicy:
         """What was learned, averaged over the last rounds; takes raw observations: `policy.predict(obs)`.
 
-        The weights that the next update changes are `ppo.policy`'s.
+        The weights that the next update changes are `learner.policy`'s.
         """
-        return self.ppo.average.model  # type: ignore[return-value]  # a copy of ppo.policy
+        return self.learner.average.model  # type: ignore[return-value]  # a copy of learner.policy
 
     @property
     def env_steps(self) -> int:
-        return self.ppo.num_timesteps
+        return self.learner.num_timesteps
 
     def warm_start(self) -> CloningResult:
         """Clone the demonstrations and quieten the exploration noise: see `TrainConfig.warm_start_std`."""
         config = self.config
-        policy = self.ppo.policy
+        policy = self.learner.policy
         result = BehaviouralCloning(policy, self.demonstrations, config.cloning, config.seed).fit()
-        if hasattr(policy, "log_std"):
+        if isinstance(policy.action_space, spaces.Box):
             std = config.warm_start_std
             if std is None:
                 std = float(np.clip(result.residual_std, 0.02, 0.2))
-            policy.set_action_std(np.full(policy.action_space.shape, std))  # type: ignore[arg-type]
-        self.warm_started = True
-        self.ppo.restart_average()
+            policy.set_action_std(np.full(policy.action_space.shape, std))
+        self._begin_from_clone()
         return result
 
     def start_from(self, policy: dict[str, Any]) -> None:
         """Begin with the `policy.state_dict()` of another run's clone instead of the warm start."""
-        self.ppo.policy.load_state_dict(policy)
+        self.learner.policy.load_state_dict(policy)
+        self._begin_from_clone()
+
+    def _begin_from_clone(self) -> None:
         self.warm_started = True
-        self.ppo.restart_average()
+        self.learner.starts_at_random = False
+        self.learner.weights_were_set()
 
     def learn(self, total_env_steps: int | None = None, callbacks: list[BaseCallback] | None = None) -> "GAIL":
         """Train until `total_env_steps` have been taken in all, earlier calls and a loaded run included.
@@ -115,12 +116,12 @@ class GAIL:
             both = CallbackList([RewardUpdate(self), *(callbacks or [])])
             first = self.env_steps == 0
             remaining = total - self.env_steps
-            self.ppo.learn(remaining, callback=both, log_interval=None, reset_num_timesteps=first)  # type: ignore[arg-type]
+            self.learner.learn(remaining, callback=both, log_interval=None, reset_num_timesteps=first)
         return self
 
     def to_sb3(self) -> Any:
-        """A stock SB3 PPO that computes what `policy` does; what its `.save` writes loads without this package."""
-        return self.ppo.to_sb3(self.policy)
+        """A stock SB3 PPO, SAC or TD3 that does as `policy`; what its `.save` writes loads without this package."""
+        return self.learner.to_sb3(self.policy)
 
     # -- exact resume --------------------------------------------------------------------------------------------------
 
@@ -128,17 +129,14 @@ class GAIL:
         """All that the next round depends on.  Only whole between two rounds."""
         venv = self.venv
         return {
-            "policy": self.ppo.policy.state(),
-            "average": self.ppo.average.state_dict(),
+            "learner": self.learner.state_dict(),
             "reward_model": self.reward_model.state_dict(),
-            "step_size": self.ppo.step_size,
-            "env_steps": self.ppo.num_timesteps,
-            "n_updates": self.ppo._n_updates,
+            "env_steps": self.learner.num_timesteps,
             "n_rounds": self.n_rounds,
             "warm_started": self.warm_started,
-            "last_obs": self.ppo._last_obs,
-            "last_episode_starts": self.ppo._last_episode_starts,
-            "episode_info": [dict(info) for info in self.ppo.ep_info_buffer or []],
+            "last_obs": self.learner._last_obs,
+            "last_episode_starts": self.learner._last_episode_starts,
+            "episode_info": [dict(info) for info in self.learner.ep_info_buffer or []],
             "venv": venv.get_state() if isinstance(venv, envs.BatchedMujocoVecEnv) else None,
             "demonstrations": self.demonstrations.checksum,
             "torch_rng": torch.get_rng_state(),
@@ -157,24 +155,22 @@ class GAIL:
                 f"the demonstrations ({self.demonstrations.provenance.source}) are not those that this run began with; "
                 "put the old ones back, or start a new run"
             )
-        ppo, venv = self.ppo, self.venv
-        ppo.policy.load_state(state["policy"])
-        ppo.average.load_state_dict(state["average"])
+        learner, venv = self.learner, self.venv
+        learner.load_state_dict(state["learner"])
         self.reward_model.load_state_dict(state["reward_model"])
-        ppo.step_size = state["step_size"]
-        ppo.num_timesteps, ppo._n_updates = state["env_steps"], state["n_updates"]
+        learner.num_timesteps = state["env_steps"]
         self.n_rounds, self.warm_started = state["n_rounds"], state["warm_started"]
-        ppo._last_obs, ppo._last_episode_starts = state["last_obs"], state["last_episode_starts"]
-        if ppo._last_obs is not None:  # else the first `learn` resets the environments, with their first seeds
-            ppo._setup_learn(0, reset_num_timesteps=False)
-            assert ppo.ep_info_buffer is not None
-            ppo.ep_info_buffer.clear()
-            ppo.ep_info_buffer.extend(state["episode_info"])
+        learner._last_obs, learner._last_episode_starts = state["last_obs"], state["last_episode_starts"]
+        if learner._last_obs is not None:  # else the first `learn` resets the environments, with their first seeds
+            learner._setup_learn(0, reset_num_timesteps=False)
+            assert learner.ep_info_buffer is not None
+            learner.ep_info_buffer.clear()
+            learner.ep_info_buffer.extend(state["episode_info"])
         if state["venv"] is not None and state["last_obs"] is not None and isinstance(venv, envs.BatchedMujocoVecEnv):
             venv.set_state(state["venv"])
         elif state["last_obs"] is not None:
-            ppo._last_obs = np.asarray(venv.reset())
-            ppo._last_episode_starts = np.ones(venv.num_envs, dtype=bool)
+            learner._last_obs = np.asarray(venv.reset())
+            learner._last_episode_starts = np.ones(venv.num_envs, dtype=bool)
         torch.set_rng_state(state["torch_rng"])
         if state["cuda_rng"] and torch.cuda.is_available():
             torch.cuda.set_rng_state_all(state["cuda_rng"])
@@ -212,10 +208,10 @@ class RewardUpdate(BaseCallback):
 
     def _on_rollout_end(self) -> None:
         gail = self.gail
-        rewards = gail.ppo.rewards
-        critic = gail.reward_model.update(gail.demonstrations.transitions(), gail.ppo.transitions)
+        rewards = gail.learner.rewards
+        critic = gail.reward_model.update(gail.demonstrations.transitions(), gail.learner.transitions)
         gail.n_rounds += 1
-        gail.ppo.policy_frozen = gail.n_rounds <= gail.config.warm_up_rounds
+        gail.learner.policy_frozen = gail.n_rounds <= gail.config.warm_up_rounds
         gail.metrics = {f"critic/{name}": value for name, value in critic.items()}
         gail.metrics |= {"reward/mean": float(rewards.mean()), "reward/std": float(rewards.std())}
 

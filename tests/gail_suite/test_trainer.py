@@ -173,12 +173,12 @@ def test_cloning_recovers_a_linear_demonstrator():
     acts = np.clip(0.1 * (obs[:, :3] - 3.0), -1, 1)
     gail = GAIL("Hopper-v4", demonstrations(obs, acts, env_id="Hopper-v4"), SMALL)
     config = BehaviouralCloningConfig(max_updates=2000, input_noise=0.0)
-    result = BehaviouralCloning(gail.ppo.policy, gail.demonstrations, config, seed=0).fit()
+    result = BehaviouralCloning(gail.learner.policy, gail.demonstrations, config, seed=0).fit()
     fresh = rng.normal(3.0, 2.0, (500, 11))
-    error = gail.ppo.policy.predict(fresh, deterministic=True)[0] - 0.1 * (fresh[:, :3] - 3.0)
+    error = gail.learner.policy.predict(fresh, deterministic=True)[0] - 0.1 * (fresh[:, :3] - 3.0)
     assert result.held_out_loss < 1e-3
     assert np.abs(error).mean() < 0.03
-    assert gail.ppo.policy.normaliser.mean.mean() == pytest.approx(3.0, abs=0.1)
+    assert gail.learner.policy.normaliser.mean.mean() == pytest.approx(3.0, abs=0.1)
 
 
 def test_cloning_stops_early_on_noise():
@@ -186,7 +186,7 @@ def test_cloning_stops_early_on_noise():
     demos = demonstrations(rng.normal(size=(60, 11)), rng.uniform(-1, 1, (60, 3)), env_id="Hopper-v4")
     gail = GAIL("Hopper-v4", demos, SMALL)
     config = BehaviouralCloningConfig(max_updates=20_000, min_updates_per_check=20, patience=5)
-    result = BehaviouralCloning(gail.ppo.policy, demos, config, seed=0).fit()
+    result = BehaviouralCloning(gail.learner.policy, demos, config, seed=0).fit()
     assert result.epochs < 500
     assert result.best_epoch < result.epochs
 
@@ -222,15 +222,15 @@ def test_what_comes_out_is_the_average_of_the_last_rounds(tmp_path):
     """theta_ema follows d theta_ema + (1 - d) theta, d = min(decay, (1 + k) / (10 + k)), once a live round."""
     config = replace(SMALL, warm_start=False, warm_up_rounds=1, ppo=replace(SMALL.ppo, averaging=0.15))
     gail = GAIL("Hopper-v4", hopper_demonstrations(), config)
-    expected = gail.ppo.policy.action_net.weight.detach().clone()
+    expected = gail.learner.policy.action_net.weight.detach().clone()
     for n_rounds, decay in ((1, 1.0), (2, 0.1), (3, 0.15)):
         gail.learn(n_rounds * 128)
-        expected = torch.lerp(expected, gail.ppo.policy.action_net.weight.detach(), 1 - decay)
+        expected = torch.lerp(expected, gail.learner.policy.action_net.weight.detach(), 1 - decay)
         torch.testing.assert_close(gail.policy.action_net.weight, expected)
     obs = np.random.default_rng(0).normal(size=(5, 11))
     saved = gail.to_sb3().predict(obs, deterministic=True)[0]
     np.testing.assert_allclose(saved, gail.policy.predict(obs, deterministic=True)[0], rtol=1e-4, atol=1e-5)
-    assert not np.allclose(saved, gail.ppo.policy.predict(obs, deterministic=True)[0], rtol=1e-4, atol=1e-5)
+    assert not np.allclose(saved, gail.learner.policy.predict(obs, deterministic=True)[0], rtol=1e-4, atol=1e-5)
 
 
 def test_n_plus_m_steps_equal_a_resume(tmp_path):
@@ -244,8 +244,8 @@ def test_n_plus_m_steps_equal_a_resume(tmp_path):
     for (name, a), b in zip(unbroken.policy.state_dict().items(), resumed.policy.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
     assert unbroken.metrics == resumed.metrics
-    assert unbroken.ppo.metrics == resumed.ppo.metrics
-    np.testing.assert_array_equal(unbroken.ppo._last_obs, resumed.ppo._last_obs)
+    assert unbroken.learner.metrics == resumed.learner.metrics
+    np.testing.assert_array_equal(unbroken.learner._last_obs, resumed.learner._last_obs)
 
 
 def test_save_before_the_first_step_is_exact_too(tmp_path):
@@ -256,7 +256,7 @@ def test_save_before_the_first_step_is_exact_too(tmp_path):
     unbroken.learn(256)
     resumed = GAIL.load(tmp_path / "gail.safetensors", demos).learn(256)
     assert unbroken.metrics == resumed.metrics
-    assert unbroken.ppo.metrics == resumed.ppo.metrics
+    assert unbroken.learner.metrics == resumed.learner.metrics
 
 
 def test_demonstrations_of_another_task_are_refused_by_both_names():
