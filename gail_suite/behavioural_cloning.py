@@ -57,6 +57,7 @@ class BehaviouralCloning:
         """Train until `patience` evaluations of the held-out loss in a row bring nothing; keep the best weights."""
         config, policy = self.config, self.policy
         policy.normaliser.update(self._obs)
+        policy.normaliser.bound(self._obs)
         features = policy.normaliser(self._obs)
         train, held_out = self._split(len(features))
         batch_size = min(config.batch_size, max(len(train) // 2, 1))

@@ -193,8 +193,10 @@ class TrainConfig:
         "vae",
         "rbm",
         "diffusion",
+        "constant",
     ] = "gail"
-    """A critic with the loss and the reward of that name, or (from `made` on) a density model."""
+    """A critic with the loss and the reward of that name, or (from `made` on) a density model; constant is the
+    control, which learns nothing."""
     view: Literal["state-action", "state", "state-next-state"] = "state-action"
     """What the critic compares."""
     absorbing: bool = False
@@ -215,6 +217,9 @@ class TrainConfig:
     warm_start_std: float | None = None
     """Exploration noise after the warm start, in fractions of the action range; by default the clone's held-out error,
     which is the demonstrator's own noise where data are plenty, and 0.2 at most: more drowns what was cloned."""
+    reference_starts: float = 0.0
+    """Share of the training episodes that begin in a demonstrated state, which only a simulator can: few demonstrations
+    then go further.  Evaluations always begin as the task does."""
     warm_up_rounds: int = 10
     """Rounds in which only critic and values learn, before the policy may move."""
     eval_every: int = 50_000
@@ -322,6 +327,7 @@ UP_TO_ONE = {
     "exploration_std",
     "tau",
     "demo_share",
+    "reference_starts",
 }
 SIGNED = {"entropy_target"}
 

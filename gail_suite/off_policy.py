@@ -78,7 +78,9 @@ class _OffPolicyLearner(OffPolicyAlgorithm):
             device=device,
             **kwargs,
         )
-        self.policy.normaliser.update(torch.as_tensor(expert.obs, device=self.device))
+        demonstrated = torch.as_tensor(expert.obs, device=self.device)
+        self.policy.normaliser.update(demonstrated)
+        self.policy.normaliser.bound(demonstrated)
         self.policy.set_action_std(np.full(env.action_space.shape, config.exploration_std))
         self.weights_were_set()
 

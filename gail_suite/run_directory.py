@@ -109,8 +109,8 @@ class RunDirectory:
         write_text(self.metrics_file, "".join(json.dumps(row) + "\n" for row in kept))
 
 
-def origin() -> dict[str, Any]:
-    """Where a run comes from: its command, and the commit of this package where it is a git checkout."""
+def origin(module: str = "gail_suite.train") -> dict[str, Any]:
+    """Where a run comes from: its command, `python -m module ...`, and the commit where this is a git checkout."""
     asked = (
         subprocess.run(
             ["git", "describe", "--always", "--dirty", "--exclude=*"],
@@ -122,7 +122,7 @@ def origin() -> dict[str, Any]:
         else None
     )
     return {
-        "command": shlex.join(["python", "-m", "gail_suite.train", *sys.argv[1:]]),
+        "command": shlex.join(["python", "-m", module, *sys.argv[1:]]),
         "commit": asked.stdout.strip() or None if asked else None,
         "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }

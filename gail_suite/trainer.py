@@ -60,6 +60,13 @@ class GAIL:
         check_spaces(venv.observation_space, venv.action_space, env_id or type(venv).__name__)
         demonstrations.validate(venv, env_id)
         self.demonstrations = demonstrations
+        if self.config.reference_starts:
+            if not isinstance(venv, envs.BatchedMujocoVecEnv):
+                raise InputError(
+                    "--reference-starts sets simulators of ours to demonstrated states, and these environments are "
+                    "others; leave it out"
+                )
+            venv.start_from(demonstrations.obs, self.config.reference_starts)
         # the networks below draw their first weights from torch's global generator
         torch.manual_seed(self.config.seed)
         self.reward_model = reward_model or make_reward_model(self.config, demonstrations, self.device)

@@ -6,6 +6,7 @@ Runs are folders of gail_suite.train: what has ended is not trained again, what 
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,7 +81,7 @@ def run_study(config: Arguments, name: str, command: str) -> int:
     for seed in range(config.seeds):  # seed by seed, so that an early stop leaves every variant with as many
         for variant, flags in variants.items():
             run = study.run_folder(folder, variant, seed)
-            if code := train(run, [*flags, *shlex.split(config.flags)], config.env, seed):
+            if code := train(run, ordered(flags, shlex.split(config.flags)), config.env, seed):
                 failed.append(f"{variant}, seed {seed} (exit code {code})")
     found = study.collect(folder, config.env, name, variants) | {"command": command, "failed": failed}
     folder.mkdir(parents=True, exist_ok=True)
@@ -96,13 +97,20 @@ def run_study(config: Arguments, name: str, command: str) -> int:
     return 1 if failed else 0
 
 
+def ordered(own: Sequence[str], common: Sequence[str]) -> list[str]:
+    """A variant's own flags win over the common ones; whose trainer it is comes first."""
+    peer = list(own[:2]) if own[:1] == ("--peer",) else []
+    return [*peer, *common, *own[len(peer) :]]
+
+
 def train(run: Path, flags: list[str], env: str, seed: int) -> int:
     """Train, go on, or leave it where it has ended; the exit code."""
     if (run / "evaluation.json").exists():
         return 0
     begun = ["--resume", str(run)] if (run / "config.json").exists() else None
-    fresh = ["--env", env, "--seed", str(seed), "--out", str(run), "--no-controls", "--no-video", *flags]
-    code = subprocess.run([sys.executable, "-m", "gail_suite.train", *(begun or fresh)]).returncode
+    module = "benchmarks.imitation.peer" if "--peer" in flags else "gail_suite.train"
+    fresh = [*flags, "--env", env, "--seed", str(seed), "--out", str(run), "--no-controls", "--no-video"]
+    code = subprocess.run([sys.executable, "-m", module, *(begun or fresh)]).returncode
     if code == 130:
         raise KeyboardInterrupt
     return code

@@ -7,7 +7,18 @@ from gail_suite.config import TrainConfig
 REWARDS = get_args(get_type_hints(TrainConfig)["reward"])
 
 STUDIES: dict[str, dict[str, tuple[str, ...]]] = {
-    "reward": {name: ("--reward", name) for name in REWARDS},
+    "reward": {
+        **{name: ("--reward", name) for name in REWARDS},
+        **{  # slow, so that they get less
+            f"imitation's {peer.upper()}": ("--peer", peer, "--total-env-steps", "300000") for peer in ("gail", "airl")
+        },
+    },
+    "algorithm": {
+        "ppo": (),
+        "sac": ("--algo", "sac"),
+        "sac, half demonstrations": ("--algo", "sac", "--off-policy.demo-share", "0.5"),
+        "td3": ("--algo", "td3"),
+    },
     "density": {
         f"{name}, {mode}": ("--reward", name, "--density.mode", mode)
         for name, modes in {

@@ -41,6 +41,8 @@ def make_reward_model(config: TrainConfig, demonstrations: Demonstrations, devic
     """The critic or the density that `config` describes; a density is fitted here.  Raises InputError."""
     if config.view == "state-action" and demonstrations.act_size == 0:
         raise InputError("these demonstrations have no actions; pass --view state-next-state, or --view state")
+    if config.reward == "constant":
+        return make_constant_control(config)
     view, transitions = VIEWS[config.view], demonstrations.transitions()
     if config.reward in DENSITIES:
         if config.absorbing:

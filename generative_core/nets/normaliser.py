@@ -22,6 +22,7 @@ class RunningNormaliser(nn.Module):
     mean: Tensor
     var: Tensor
     count: Tensor
+    floor: Tensor
     _mean32: Tensor
     _scale32: Tensor
 
@@ -31,6 +32,7 @@ class RunningNormaliser(nn.Module):
         self.register_buffer("mean", torch.zeros(self.event_shape, dtype=torch.float64))
         self.register_buffer("var", torch.ones(self.event_shape, dtype=torch.float64))
         self.register_buffer("count", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("floor", torch.zeros(self.event_shape, dtype=torch.float64))
         # what forward reads for float32 inputs; derived from the above
         self.register_buffer("_mean32", torch.zeros(self.event_shape), persistent=False)
         self.register_buffer("_scale32", torch.ones(self.event_shape), persistent=False)
@@ -56,6 +58,19 @@ class RunningNormaliser(nn.Module):
         self.count.copy_(total)
         self._refresh()
 
+    @torch.no_grad()
+    def bound(self, x: Float[Tensor, "B *E"], limit: float = 5.0) -> None:
+        """Scale the dimensions with heavy tails down until every coordinate of x lies within +-limit.
+
+        Contact forces spike to 150 standard deviations, and a network that meets one such input is wrong everywhere.
+        Without a clip the map stays affine.
+        """
+        if limit <= 0:
+            raise ValueError(f"limit must be positive, got {limit}")
+        widest = (x.to(self.mean) - self.mean).abs().amax(dim=0)
+        self.floor.copy_(torch.maximum(self.floor, widest / limit))
+        self._refresh()
+
     def forward(self, x: Float[Tensor, "B *E"]) -> Float[Tensor, "B *E"]:
         """Standardised x, in x's dtype."""
         if x.dtype == torch.float32:
@@ -66,10 +81,12 @@ class RunningNormaliser(nn.Module):
     def scale_and_shift(self) -> tuple[Float64[Tensor, "*E"], Float64[Tensor, "*E"]]:
         """(scale, shift) with forward(x) = (x - shift) * scale: 1 / std, or 0 for a constant dimension; and the mean.
 
+        The std is that of the data, or what `bound` asks for where that is more.
+
         Folded into a linear layer W x + b: W' = W * scale and b' = b - W' shift, computed in float64.
         """
         std = self.var.sqrt()
-        return torch.where(std < MIN_STD, 0.0, 1 / std), self.mean.clone()
+        return torch.where(std < MIN_STD, 0.0, 1 / torch.maximum(std, self.floor)), self.mean.clone()
 
     def _refresh(self) -> None:
         scale, mean = self.scale_and_shift()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.imitation import __main__ as command_line
-from benchmarks.imitation import study
+from benchmarks.imitation import peer, study
 from benchmarks.imitation.cases import REWARDS, STUDIES
 from gail_suite.config import TrainConfig
 from gail_suite.errors import InputError
@@ -39,10 +39,11 @@ def row(variant: str, seed: int, value: float | None) -> dict:
 def test_every_flag_of_every_study_is_one_of_train():
     for variants in STUDIES.values():
         for flags in variants.values():
-            assert isinstance(parse(["--env", "Ant-v4", *flags]), TrainConfig)
+            own = flags[2:] if flags[:1] == ("--peer",) else flags
+            assert isinstance(parse(["--env", "Ant-v4", *own]), TrainConfig)
     assert parse(["--env", "Ant-v4", *STUDIES["regulariser"]["R1"]]).critic.r1_penalty == 2
     assert parse(["--env", "Ant-v4", *STUDIES["regulariser"]["default"]]) == preset("Ant-v4")
-    assert set(STUDIES["reward"]) == set(REWARDS)
+    assert set(STUDIES["reward"]) >= set(REWARDS)
 
 
 def test_table_shows_every_seed_and_what_is_not_known():
@@ -102,6 +103,38 @@ def test_runs_that_fail_are_named_and_the_others_go_on(tmp_path, capfd):
     arguments = ["ablate", "--studies", "view", "--env", "Nowhere-v0", "--seeds", "1", "--out", str(tmp_path)]
     assert command_line.main([*arguments, "--variants", "state"]) == 1
     assert "failed: state, seed 0 (exit code 2)" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("name", peer.PEERS)
+def test_a_peer_is_trained_on_the_same_demonstrations_and_judged_alike(tmp_path, monkeypatch, name):
+    demos = tmp_path / "hopper.npz"
+    rng = np.random.default_rng(0)
+    demonstrations(rng.normal(size=(20, 11)), rng.uniform(-1, 1, (20, 3)), env_id="Hopper-v4").save(demos)
+    settings = peer.tuned(name)
+    settings["rl"]["batch_size"] = 128
+    settings["algorithm_kwargs"] |= {"gen_replay_buffer_capacity": 128, "n_disc_updates_per_round": 1}
+    monkeypatch.setattr(peer, "tuned", lambda _: settings)
+    run = tmp_path / "run"
+    flags = "--env Hopper-v4 --total-env-steps 256 --eval-every 128 --eval-episodes 2 --select-episodes 1 --threads 1"
+    assert peer.main(["--peer", name, *flags.split(), "--demos", str(demos), "--out", str(run)]) == 0
+    found = study.row(name, study.RunDirectory(run))
+    assert found["pairs"] == 20
+    assert found["env_steps"] == 256
+    assert [steps for steps, _ in found["curve"]] == [0, 128, 256]
+    assert found["command"].startswith("python -m benchmarks.imitation.peer")
+    assert found["normalised_return"] is not None
+
+
+def test_a_variant_s_own_flags_win_and_a_peer_comes_first():
+    own = STUDIES["reward"]["imitation's GAIL"]
+    given = command_line.ordered(own, ["--total-env-steps", "500000", "--n-demos", "4"])
+    assert given[:2] == ["--peer", "gail"]
+    assert parse(given[2:]).total_env_steps == 300_000
+    assert parse(given[2:]).n_demos == 4
+    with pytest.raises(InputError, match="--peer"):
+        peer.main(["--env", "Hopper-v4"])
+    with pytest.raises(InputError, match="--out"):
+        peer.main(["--peer", "gail", "--env", "Hopper-v4"])
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,9 @@ def test_the_clone_acts_as_demonstrated_and_its_noise_is_set(algo):
     policy, demos = trained.learner.policy, trained.demonstrations
     obs = demos.obs[:50]
     mean = policy.predict(obs, deterministic=True)[0]
-    assert np.corrcoef(mean.flatten(), demos.acts[:50].flatten())[0, 1] > 0.5  # of noise, early stopping leaves that much
+    assert (
+        np.corrcoef(mean.flatten(), demos.acts[:50].flatten())[0, 1] > 0.5
+    )  # of noise, early stopping leaves that much
     assert np.abs(mean).max() <= 0.4
     noisy = np.stack([0.4 * policy.explore(obs) for _ in range(200)])
     np.testing.assert_allclose(noisy.mean(axis=0), mean, atol=0.02)

@@ -101,7 +101,7 @@ def test_the_float32_route_equals_the_float64_one():
 
 def test_state_dict_restores_exactly_alone_and_inside_a_critic():
     normaliser = fitted(stream())
-    assert set(normaliser.state_dict()) == {"mean", "var", "count"}
+    assert set(normaliser.state_dict()) == {"mean", "var", "count", "floor"}
     other = RunningNormaliser((4,))
     other.load_state_dict(normaliser.state_dict())
     critic, copied = MLPCritic((4,), hidden=()), MLPCritic((4,), hidden=())
@@ -129,3 +129,26 @@ def test_a_batch_with_nan_is_refused_and_leaves_no_trace():
 def test_a_batch_of_another_shape_is_refused():
     with pytest.raises(ValueError, match="expects"):
         fitted(stream()).update(torch.zeros(2, 1))
+
+
+def test_heavy_tails_are_scaled_down_and_the_rest_is_left_alone():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(1000, 3, generator=generator)
+    x[7, 1] = 500.0
+    x[:, 2] = 4.0
+    normaliser = RunningNormaliser((3,))
+    normaliser.update(x)
+    before = normaliser(x)
+    assert before[:, 1].abs().max() > 30
+    normaliser.bound(x, 5.0)
+    after = normaliser(x)
+    assert after[:, 1].abs().max() == pytest.approx(5.0)
+    assert torch.equal(after[:, [0, 2]], before[:, [0, 2]])
+    torch.testing.assert_close(after[:, 1] / after[7, 1], before[:, 1] / before[7, 1])  # still affine
+    normaliser.bound(x[:5], 5.0)  # what was bounded stays so
+    assert torch.equal(normaliser(x), after)
+    again = RunningNormaliser((3,))
+    again.load_state_dict(normaliser.state_dict())
+    assert torch.equal(again(x), after)
+    with pytest.raises(ValueError, match="limit"):
+        normaliser.bound(x, 0.0)
