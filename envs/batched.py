@@ -82,7 +82,9 @@ class BatchedMujocoVecEnv(VecEnv):
         """Let a `share` of the episodes begin in a state that was observed, drawn from `observations` (M, O).
 
         Every task here observes its positions, but for those over the ground, and then its velocities (Hopper and
-        Walker2d clipped to +-10), so a simulation can be set to them: reference state initialisation; Peng et al. 2018, https://arxiv.org/abs/1804.02717, sec. 6.
+        Walker2d clipped to +-10), so a simulation can be set to them.
+
+        Reference state initialisation; Peng et al. 2018, https://arxiv.org/abs/1804.02717, sec. 6.
 
         Raises:
             ValueError: another number of observations than this task's, or a share outside [0, 1].
