@@ -56,3 +56,34 @@ gymnasium.register("CountingChoice-v0", f"{HERE}:Counting", max_episode_steps=LI
 gymnasium.register("Endless-v0", f"{HERE}:Endless", max_episode_steps=LIMIT)
 for odd_kind in ("image", "dict", "multi"):
     gymnasium.register(f"Odd-{odd_kind}-v0", f"{HERE}:Odd", kwargs={"kind": odd_kind})
+
+
+class Quit(gymnasium.Env):
+    """Observation (t / 40, always 2); an action above 0.5 ends it; reward 1 a step."""
+
+    observation_space = spaces.Box(-np.inf, np.inf, (2,))
+    action_space = spaces.Box(-1, 1, (1,))
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.t = 0
+        return self._obs(), {}
+
+    def step(self, action):
+        self.t += 1
+        return self._obs(), 1.0, bool(action[0] > 0.5), False, {}
+
+    def _obs(self):
+        return np.array([self.t / LIMIT, 2.0], np.float32)
+
+
+class Slope(Quit):
+    """The same without an end; the reward is minus the action."""
+
+    def step(self, action):
+        self.t += 1
+        return self._obs(), -float(action[0]), False, False, {}
+
+
+gymnasium.register("Quit-v0", f"{HERE}:Quit", max_episode_steps=LIMIT)
+gymnasium.register("Slope-v0", f"{HERE}:Slope", max_episode_steps=LIMIT)
