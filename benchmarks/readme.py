@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmarks.collect import FOLDER, RESULTS
 from benchmarks.images import tables as of_images
+from benchmarks.imitation.study import KEPT, markdown
 from benchmarks.throughput import training as learners
 from benchmarks.throughput.cases import LABELS
 from envs import reference_returns
@@ -91,6 +92,13 @@ def _mean(runs: list[dict[str, Any]], row: str, field: str) -> str:
     return _number(float(np.mean(values))) if values else "-"
 
 
+def study_table(found: dict[str, Any]) -> str:
+    """One study: what was compared, its table, and its command."""
+    pairs = sorted({run["pairs"] for run in found["rows"]})
+    data = " or ".join(f"{n:,}" for n in pairs)
+    return f"{found['env']}, {found['study']}, {data} pairs:\n\n{markdown(found)}\n\n`{found['command']}`"
+
+
 def throughput_envs(result: dict[str, Any]) -> str:
     """Env steps/s of every contender, and its share of the limit."""
     names = list(LABELS)
@@ -148,6 +156,9 @@ def sections() -> dict[str, str]:
     if found:
         written["imitation"] = imitation(found)
         written["imitation commands"] = commands(found)
+    studies = [json.loads(path.read_text()) for path in sorted(KEPT.glob("*.json"))]
+    if studies:
+        written["studies"] = "\n\n".join(study_table(found) for found in studies)
     images = [json.loads(path.read_text()) for path in sorted((RESULTS / "images").glob("*.json"))]
     if images:
         written["images nats"] = table(of_images.NATS_HEADER, of_images.nats_rows(images))

@@ -74,31 +74,7 @@ class BatchedMujocoVecEnv(VecEnv):
         assert obs_shape is not None  # a Box has one
         self._obs: NDArray[np.floating] = np.zeros((n_envs, *obs_shape))
         self.n_diverged = 0
-        self._reference: tuple[NDArray, NDArray] | None = None
-        self._reference_share = 0.0
         super().__init__(n_envs, self.template.observation_space, self.template.action_space)
-
-    def start_from(self, observations: NDArray[np.floating], share: float) -> None:
-        """Let a `share` of the episodes begin in a state that was observed, drawn from `observations` (M, O).
-
-        Every task here observes its positions, but for those over the ground, and then its velocities (Hopper and
-        Walker2d clipped to +-10), so a simulation can be set to them.
-
-        Reference state initialisation; Peng et al. 2018, https://arxiv.org/abs/1804.02717, sec. 6.
-
-        Raises:
-            ValueError: another number of observations than this task's, or a share outside [0, 1].
-        """
-        if observations.ndim != 2 or observations.shape[1:] != self.observation_space.shape or len(observations) == 0:
-            raise ValueError(f"expected (M, {self.observation_space.shape}), got {observations.shape}")
-        if not 0 <= share <= 1:
-            raise ValueError(f"share must be in [0, 1], got {share}")
-        root, nv = self.task.root_dims, self._data.qvel.shape[1]
-        n_positions = self._data.qpos.shape[1] - root
-        positions = np.zeros((len(observations), self._data.qpos.shape[1]))
-        positions[:, root:] = observations[:, :n_positions]
-        self._reference = positions, observations[:, n_positions : n_positions + nv].astype(np.float64)
-        self._reference_share = share
 
     # -- stepping ------------------------------------------------------------------------------------------------------
 
@@ -175,21 +151,13 @@ class BatchedMujocoVecEnv(VecEnv):
         else:  # a simulation is its state: the rest is computed from that, and a reset's second call to the pool saved
             self.batch.state[ids] = self._default_state
         for i in ids:
-            self._data.qpos[i], self._data.qvel[i] = self._initial_state(self._rngs[i])
+            self._data.qpos[i], self._data.qvel[i] = self.task.initial_state(self._rngs[i])
         self.batch.forward(ids)
         self._position[ids] = self.task.position(self._data)[ids]
         self._start[ids] = self._root()[ids]
         self._obs[ids] = self.task.reset_observation(self._data)[ids]
         self._elapsed[ids] = 0
         self._returns[ids] = 0.0
-
-    def _initial_state(self, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
-        """(qpos, qvel): the task's own, or one that was observed."""
-        if self._reference is not None and rng.random() < self._reference_share:
-            qpos, qvel = self._reference
-            row = rng.integers(len(qpos))
-            return qpos[row], qvel[row]
-        return self.task.initial_state(rng)
 
     def _root(self) -> NDArray[np.float64]:
         """(N, 1 or 2) position over the ground, metres."""

@@ -77,8 +77,11 @@ class OffPolicyConfig:
     """Discount."""
     tau: float = 0.005
     """How fast the target networks follow, in (0, 1]."""
-    actor_lr: float = 3e-5
-    """Step size of the policy."""
+    actor_lr: float = 1e-6
+    """Initial step size of the policy; adapted from then on."""
+    target_shift: float = 0.02
+    """How far the policy's actions may move from round to round, root mean square in fractions of the action range,
+    that its step size is adapted to: the action values know little of actions that nobody has tried."""
     critic_lr: float = 3e-4
     """Step size of the action values, and of a learned temperature."""
     temperature: float | None = None
@@ -217,9 +220,6 @@ class TrainConfig:
     warm_start_std: float | None = None
     """Exploration noise after the warm start, in fractions of the action range; by default the clone's held-out error,
     which is the demonstrator's own noise where data are plenty, and 0.2 at most: more drowns what was cloned."""
-    reference_starts: float = 0.0
-    """Share of the training episodes that begin in a demonstrated state, which only a simulator can: few demonstrations
-    then go further.  Evaluations always begin as the task does."""
     warm_up_rounds: int = 10
     """Rounds in which only critic and values learn, before the policy may move."""
     eval_every: int = 50_000
@@ -257,14 +257,21 @@ class TrainConfig:
         """Raise InputError, naming the flag, on a number that cannot work."""
         check_bounds(self)
         self.parsed_env_kwargs()
-        learner = "ppo" if self.algo == "ppo" else "off-policy"
+        if self.algo != "ppo" and self.gamma == 1:
+            raise InputError("--off-policy.gamma must be below 1: action values without a discount have no limit")
         if self.absorbing and self.gamma == 1:
-            raise InputError(f"--absorbing sums a reward for ever: it needs a --{learner}.gamma below 1")
+            raise InputError("--absorbing sums a reward for ever: it needs a --ppo.gamma below 1")
 
     @property
     def gamma(self) -> float:
         """The learner's discount."""
         return self.ppo.gamma if self.algo == "ppo" else self.off_policy.gamma
+
+    @property
+    def frozen_rounds(self) -> int:
+        """The rounds of the warm-up, and before them those in which an off-policy learner only collects."""
+        collecting = 0 if self.algo == "ppo" else self.off_policy.learning_starts // self.steps_per_round
+        return self.warm_up_rounds + collecting
 
     @property
     def steps_per_round(self) -> int:
@@ -309,6 +316,7 @@ POSITIVE = {
     "value_lr",
     "actor_lr",
     "critic_lr",
+    "target_shift",
     "lr",
     "target_kl",
     "kl_stop",
@@ -327,9 +335,9 @@ UP_TO_ONE = {
     "exploration_std",
     "tau",
     "demo_share",
-    "reference_starts",
 }
 SIGNED = {"entropy_target"}
+MAY_BE_INFINITE = {"kl_stop", "max_grad_norm", "logit_cap"}  # which is "never"
 
 
 def check_bounds(config: Any, prefix: str = "--") -> None:
@@ -339,9 +347,13 @@ def check_bounds(config: Any, prefix: str = "--") -> None:
         flag = prefix + name.replace("_", "-")
         if is_dataclass(value):
             check_bounds(value, f"{flag}.")
-        elif isinstance(value, tuple) and any(isinstance(width, int) and width < 1 for width in value):
-            raise InputError(f"{flag} must be widths of 1 or more, got {value}")
+        elif isinstance(value, tuple) and (
+            any(width < 1 for width in value) or (not value and flag != "--critic.hidden")  # a critic may be linear
+        ):
+            raise InputError(f"{flag} must be widths of 1 or more, got {' '.join(map(str, value)) or 'none'}")
         elif isinstance(value, int | float) and not isinstance(value, bool):
+            if math.isinf(value) and name not in MAY_BE_INFINITE:
+                raise InputError(f"{flag} must be finite, got {value}")
             low, high = -math.inf if name in SIGNED else 0.0, math.inf
             if name in AT_LEAST_ONE:
                 low = 1

@@ -11,6 +11,7 @@ from torch import nn
 
 from gail_suite.config import TrainConfig
 from gail_suite.demonstrations import Demonstrations
+from gail_suite.errors import InputError
 from gail_suite.reward.protocol import RewardModel, Transitions
 from generative_core.nets.normaliser import RunningNormaliser
 from generative_core.training.ema import ExponentialMovingAverage
@@ -95,6 +96,8 @@ def make_learner(
         from gail_suite.ppo import AdaptivePPO
 
         return AdaptivePPO(venv, config.ppo, reward_model=reward_model, seed=config.seed, device=device)
+    if config.off_policy.demo_share and demonstrations.act_size == 0:
+        raise InputError("--off-policy.demo-share learns from demonstrated actions, and these have none; leave it out")
     from gail_suite.off_policy import ImitationSAC, ImitationTD3
 
     learner = {"sac": ImitationSAC, "td3": ImitationTD3}[config.algo]

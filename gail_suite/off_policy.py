@@ -19,6 +19,8 @@ from gail_suite.replay import RelabellingReplayBuffer
 from gail_suite.reward.protocol import RewardModel, Transitions
 from generative_core.training.ema import ExponentialMovingAverage
 
+MIN_STEP_SIZE, MAX_STEP_SIZE = 1e-8, 1e-3
+N_PROBED = 1024  # of the newest transitions, on which the shift of the policy is measured
 N_JUDGED = 4096  # transitions of the recent ones that the reward model is shown a round
 
 
@@ -50,6 +52,7 @@ class _OffPolicyLearner(OffPolicyAlgorithm):
         self.config = config
         self.policy_frozen = False
         self.starts_at_random = True
+        self.step_size = config.actor_lr
         self.metrics: dict[str, float] = {}
         super().__init__(  # SAC's or TD3's own
             policy_class,
@@ -123,7 +126,7 @@ class _OffPolicyLearner(OffPolicyAlgorithm):
         actor, *others = optimizers
         moves = not self.policy_frozen
         for group in actor.param_groups:
-            group["lr"] = self.config.actor_lr * moves
+            group["lr"] = self.step_size * moves
         for optimizer in others:
             still = optimizer is not self.policy.critic.optimizer and not moves
             for group in optimizer.param_groups:
@@ -131,16 +134,34 @@ class _OffPolicyLearner(OffPolicyAlgorithm):
 
     def train(self, gradient_steps: int, batch_size: int = 256) -> None:
         """SB3's burst of gradient steps; leaves its means in `metrics`."""
+        probe = self.replay_buffer.recent(N_PROBED).obs
+        before = self._squashed(probe)
         super().train(gradient_steps, batch_size)
+        shift = float((self._squashed(probe) - before).square().mean().sqrt())
         if not self.policy_frozen:
+            self._adapt(shift)
             self.average.update()
         logged = self.logger.name_to_value
         self.metrics = {
             name.removeprefix("train/"): float(value) for name, value in logged.items() if name.startswith("train/")
         }
         logged.clear()
+        self.metrics |= {"shift": shift, "step_size": self.step_size}
         if not_finite := [name for name, value in self.metrics.items() if not np.isfinite(value)]:
             raise FloatingPointError(f"the learner's {not_finite[0]} is not finite")
+
+    @torch.no_grad()
+    def _squashed(self, obs: NDArray) -> torch.Tensor:
+        """(B, A) the deterministic actions in [-1, 1]."""
+        policy = self.policy
+        return policy.squashed(policy.normaliser(torch.as_tensor(obs, dtype=torch.float32, device=self.device)))
+
+    def _adapt(self, shift: float) -> None:
+        """Divide or multiply the actor's step size by 1.5 when the actions' shift leaves half to twice its target."""
+        if shift > 2.0 * self.config.target_shift:
+            self.step_size = max(self.step_size / 1.5, MIN_STEP_SIZE)
+        elif shift < 0.5 * self.config.target_shift:
+            self.step_size = min(self.step_size * 1.5, MAX_STEP_SIZE)
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next round depends on, the buffer included."""
@@ -149,6 +170,7 @@ class _OffPolicyLearner(OffPolicyAlgorithm):
             "average": self.average.state_dict(),
             "n_updates": self._n_updates,
             "starts_at_random": self.starts_at_random,
+            "step_size": self.step_size,
             "buffer": self.replay_buffer.state_dict(),
         }
 
@@ -156,6 +178,7 @@ class _OffPolicyLearner(OffPolicyAlgorithm):
         self.policy.load_state(state["policy"])
         self.average.load_state_dict(state["average"])
         self._n_updates, self.starts_at_random = state["n_updates"], state["starts_at_random"]
+        self.step_size = state["step_size"]
         self.replay_buffer.load_state_dict(state["buffer"])
 
     def to_sb3(self, policy: Any = None) -> Any:
@@ -169,7 +192,9 @@ class _OffPolicyLearner(OffPolicyAlgorithm):
             "MlpPolicy",
             None,  # type: ignore[arg-type]  # SB3 allows it with _init_setup_model=False, as its own load does
             policy_kwargs={"net_arch": list(config.hidden)},
-            buffer_size=1,
+            learning_rate=config.critic_lr,
+            buffer_size=1,  # of this object; what loads its file makes one of the right size
+            learning_starts=0,
             batch_size=config.batch_size,
             tau=config.tau,
             gamma=config.gamma,
@@ -181,6 +206,7 @@ class _OffPolicyLearner(OffPolicyAlgorithm):
         stock.n_envs, stock.num_timesteps = 1, self.num_timesteps
         with torch.random.fork_rng(devices=[]):  # the initial weights are thrown away
             stock._setup_model()
+        stock.buffer_size = config.buffer_size
         load_folded(stock.policy, policy or self.policy)
         return stock
 
@@ -214,7 +240,11 @@ class ImitationSAC(_OffPolicyLearner, sb3.SAC):
             self.ent_coef_optimizer.load_state_dict(state["temperature_optimizer"])
 
     def to_sb3(self, policy: NormalisedSACPolicy | None = None) -> sb3.SAC:
-        return self._stock(sb3.SAC, policy, target_entropy=self.target_entropy)
+        stock = self._stock(sb3.SAC, policy, ent_coef=self.ent_coef, target_entropy=self.target_entropy)
+        if stock.log_ent_coef is not None and self.log_ent_coef is not None:
+            with torch.no_grad():
+                stock.log_ent_coef.copy_(self.log_ent_coef)
+        return stock
 
 
 class ImitationTD3(_OffPolicyLearner, sb3.TD3):

@@ -19,10 +19,11 @@ _FROM_SCRATCH = PPOConfig(minibatch_size=1024, target_kl=0.02)
 PRESETS: dict[str, TrainConfig] = {
     "Ant": TrainConfig(ppo=_WARM),
     "Humanoid": TrainConfig(
+        total_env_steps=800_000,
         warm_start_std=0.074,
         warm_up_rounds=15,
-        critic=CriticConfig(lr=1e-4, updates_per_round=2, gradient_penalty=10.0),
-        ppo=replace(_WARM, policy_lr=3e-6, target_kl=0.005, kl_stop=1.5, n_steps=128),
+        critic=CriticConfig(lr=5e-4, updates_per_round=8, gradient_penalty=5.0),
+        ppo=replace(_WARM, policy_lr=1e-5, target_kl=0.02, kl_stop=2.0, n_steps=128),
     ),
     "Hopper": TrainConfig(ppo=_WARM),
     "Walker2d": TrainConfig(ppo=_WARM),

@@ -57,8 +57,8 @@ class RelabellingReplayBuffer(ReplayBuffer):
         self.gamma = gamma
         self.demonstrations, self.demo_share = demonstrations, demo_share
         # networks read float32; of float64 simulations the buffer would be twice as large for nothing
-        self.observations = self.observations.astype(np.float32, copy=False)
-        self.next_observations = self.next_observations.astype(np.float32, copy=False)
+        self.observations = np.zeros(self.observations.shape, np.float32)
+        self.next_observations = np.zeros(self.next_observations.shape, np.float32)
 
     def recent(self, n: int) -> Transitions:
         """The last n transitions at most, over all environments, oldest first."""
@@ -92,7 +92,8 @@ class RelabellingReplayBuffer(ReplayBuffer):
         if n_demonstrated == batch_size:
             return demonstrated
         own = super().sample(batch_size - n_demonstrated, env)
-        return ReplayBufferSamples(*(torch.cat(both) for both in zip(own, demonstrated, strict=True)))
+        # newer versions of SB3 have a sixth field, for returns over several steps, which is None here
+        return ReplayBufferSamples(*(torch.cat(both) for both in zip(own[:5], demonstrated[:5], strict=True)))
 
     def _get_samples(self, batch_inds: NDArray[np.int64], env: VecNormalize | None = None) -> ReplayBufferSamples:
         raw = super()._get_samples(batch_inds, None)

@@ -177,7 +177,9 @@ class Session:
 
     def _cloned_policy(self) -> Any:
         """The run's own warm start; without one, a policy cloned now, for comparison only."""
-        fresh = GAIL(self.config.env, self.demonstrations, self.config, reward_model=make_constant_control(self.config))
+        small = replace(self.config.off_policy, buffer_size=1)  # it is only asked for actions
+        config = replace(self.config, off_policy=small)
+        fresh = GAIL(config.env, self.demonstrations, config, reward_model=make_constant_control(config))
         if self.run.cloned.exists():
             fresh.policy.load_state_dict(load_checkpoint(self.run.cloned)["policy"])
         else:

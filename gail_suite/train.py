@@ -60,9 +60,10 @@ def main() -> int:
         print(stopped, file=sys.stderr)
         return 130
     except FloatingPointError as error:
+        step_size = "--ppo.policy-lr" if config.algo == "ppo" else "--off-policy.critic-lr"
         print(
             f"error: training stopped being finite ({error}); the last sound state is in {run.last.parent}: "
-            "start again with a smaller --critic.lr or --ppo.policy-lr",
+            f"start again with a smaller --critic.lr or {step_size}",
             file=sys.stderr,
         )
         return 1

@@ -60,13 +60,6 @@ class GAIL:
         check_spaces(venv.observation_space, venv.action_space, env_id or type(venv).__name__)
         demonstrations.validate(venv, env_id)
         self.demonstrations = demonstrations
-        if self.config.reference_starts:
-            if not isinstance(venv, envs.BatchedMujocoVecEnv):
-                raise InputError(
-                    "--reference-starts sets simulators of ours to demonstrated states, and these environments are "
-                    "others; leave it out"
-                )
-            venv.start_from(demonstrations.obs, self.config.reference_starts)
         # the networks below draw their first weights from torch's global generator
         torch.manual_seed(self.config.seed)
         self.reward_model = reward_model or make_reward_model(self.config, demonstrations, self.device)
@@ -218,7 +211,7 @@ class RewardUpdate(BaseCallback):
         rewards = gail.learner.rewards
         critic = gail.reward_model.update(gail.demonstrations.transitions(), gail.learner.transitions)
         gail.n_rounds += 1
-        gail.learner.policy_frozen = gail.n_rounds <= gail.config.warm_up_rounds
+        gail.learner.policy_frozen = gail.n_rounds <= gail.config.frozen_rounds
         gail.metrics = {f"critic/{name}": value for name, value in critic.items()}
         gail.metrics |= {"reward/mean": float(rewards.mean()), "reward/std": float(rewards.std())}
 

@@ -92,9 +92,9 @@ def train(peer: str, config: TrainConfig, run: RunDirectory) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         trainer, venv = make_trainer(peer, config, demonstrations, folder)
 
-        def look() -> None:
+        def look(final: bool = False) -> None:
             steps = trainer.gen_algo.num_timesteps
-            if rows and steps - rows[-1]["env_steps"] < config.eval_every and steps < config.total_env_steps:
+            if rows and steps - rows[-1]["env_steps"] < (1 if final else config.eval_every):
                 return
             episodes = evaluate_policy(
                 trainer.policy, config.env, config.select_episodes, seed=SELECTION_SEED, **judged
@@ -105,6 +105,7 @@ def train(peer: str, config: TrainConfig, run: RunDirectory) -> dict[str, Any]:
         look()
         with redirect_stderr(StringIO()):  # its progress bar
             trainer.train(config.total_env_steps, callback=lambda _: look())
+        look(final=True)  # it trains whole rounds only, and may stop before the total
         seconds = time.monotonic() - began
         final = evaluate_policy(trainer.policy, config.env, config.eval_episodes, **judged).summary(scale)
         venv.close()
@@ -132,6 +133,8 @@ def main(arguments: list[str]) -> int:
         raise InputError("name the folder that is to hold the run: --out FOLDER")
     if config.threads:
         torch.set_num_threads(config.threads)
+    if config.total_env_steps < (round_ := tuned(peer)["rl"]["batch_size"]):
+        raise InputError(f"a round of this trainer is {round_:,} steps; give it as many at least: --total-env-steps")
     run = RunDirectory(Path(config.out))
     run.path.mkdir(parents=True, exist_ok=True)
     write_json(run.evaluation_file, train(peer, replace(config, resume=None), run))

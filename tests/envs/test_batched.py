@@ -6,7 +6,7 @@ import pytest
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from envs import BatchedMujocoVecEnv, UnknownEnvironmentError, make_venv
+from envs import UnknownEnvironmentError, make_venv
 
 
 def actions(venv, rng):
@@ -193,47 +193,3 @@ def test_unknown_environment_says_what_to_do(env_id, kwargs, says):
     with pytest.raises(UnknownEnvironmentError, match=says) as caught:
         make_venv(env_id, 1, env_kwargs=kwargs)
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("env_id", ["Ant-v4", "Humanoid-v4", "Hopper-v4", "HalfCheetah-v4"])
-def test_a_simulation_goes_on_from_an_observed_state_as_the_observed_one_did(env_id):
-    env, other = BatchedMujocoVecEnv(env_id, 3), BatchedMujocoVecEnv(env_id, 3)
-    env.seed(0), other.seed(1)
-    env.reset()
-    rng = np.random.default_rng(0)
-    actions = rng.uniform(env.action_space.low, env.action_space.high, (20, 3, *env.action_space.shape))
-    for action in actions[:6].astype(np.float32):
-        obs = env.step(action)[0]
-    other.start_from(obs[[0]], share=1.0)
-    begun = other.reset()
-    n_state = other._data.qpos.shape[1] - other.task.root_dims + other._data.qvel.shape[1]
-    np.testing.assert_allclose(begun[:, :n_state], np.tile(obs[0, :n_state], (3, 1)), atol=1e-12)
-    action = np.tile(actions[6, 0], (3, 1)).astype(np.float32)
-    after, rewards, _, _ = env.step(action)
-    copied, copied_rewards, _, _ = other.step(action)
-    # the solver's warm start is not observed
-    np.testing.assert_allclose(copied[0, :n_state], after[0, :n_state], rtol=1e-3, atol=1e-3)
-    assert copied_rewards[0] == pytest.approx(rewards[0], rel=0.05, abs=0.05)
-
-
-def test_a_share_of_the_episodes_begins_where_it_was_observed():
-    env = BatchedMujocoVecEnv("Ant-v4", 200)
-    env.seed(0)
-    observed = env.reset()[:5] + 0.01
-    env.start_from(observed, share=0.4)
-    env.seed(0)
-    begun = env.reset()
-    here = np.isclose(begun[:, None], observed[None]).all(axis=2).any(axis=1)
-    assert 0.25 < here.mean() < 0.55
-    env.start_from(observed, share=0.0)
-    env.seed(0)
-    assert not np.isclose(env.reset()[:, None], observed[None]).all(axis=2).any()
-
-
-def test_starts_that_cannot_be_are_refused():
-    env = BatchedMujocoVecEnv("Ant-v4", 1)
-    for observations in (np.zeros((4, 26)), np.zeros((0, 27)), np.zeros(27)):
-        with pytest.raises(ValueError, match="expected"):
-            env.start_from(observations, 0.5)
-    with pytest.raises(ValueError, match="share"):
-        env.start_from(np.zeros((1, 27)), 1.5)

@@ -99,9 +99,23 @@ def test_the_actor_waits_for_the_action_values(algo):
 
 
 @BOTH
+def test_the_warm_up_begins_when_there_is_something_to_learn_from(algo):
+    trained = gail(algo, warm_up_rounds=2, off_policy={"learning_starts": 100})  # three rounds of 32 only collect
+    trained.warm_start()
+    before = actor_weights(trained)
+    trained.learn(160)
+    assert trained.learner._n_updates == 2 * 6
+    assert all(torch.equal(a, b) for a, b in zip(before, actor_weights(trained), strict=True))
+    trained.learn(192)
+    assert any(not torch.equal(a, b) for a, b in zip(before, actor_weights(trained), strict=True))
+
+
+@BOTH
 def test_n_plus_m_steps_equal_a_resume(algo, tmp_path):
-    unbroken = gail(algo).learn(256)
-    gail(algo).learn(128).save(tmp_path / "gail.safetensors")
+    wrapped = {"buffer_size": 80, "demo_share": 0.25, "recent": 70}
+    unbroken = gail(algo, off_policy=wrapped).learn(256)
+    assert unbroken.learner.replay_buffer.full
+    gail(algo, off_policy=wrapped).learn(128).save(tmp_path / "gail.safetensors")
     torch.rand(7), np.random.rand(3)  # noqa: NPY002  # whatever happens in between must not matter
     resumed = GAIL.load(tmp_path / "gail.safetensors", humanoid_demonstrations())
     assert resumed.env_steps == 128
@@ -148,6 +162,17 @@ def test_the_copy_s_action_values_are_the_same_too(algo):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
+def test_training_can_go_on_in_plain_sb3(tmp_path):
+    for temperature in (None, 0.03):
+        trained = gail("sac", off_policy={"temperature": temperature}).learn(128)
+        trained.to_sb3().save(tmp_path / "policy.zip")
+        loaded = sb3.SAC.load(tmp_path / "policy.zip", env=make_venv("Humanoid-v4", 1, 0), device="cpu")
+        assert loaded.replay_buffer.buffer_size == SMALL.off_policy.buffer_size
+        now = loaded.ent_coef_tensor if temperature else loaded.log_ent_coef.exp()
+        assert now.item() == pytest.approx(trained.learner.metrics["ent_coef"], rel=0.02)
+        loaded.learn(8)
+
+
 def test_the_temperature_is_fixed_or_learned():
     fixed = gail("sac", off_policy={"temperature": 0.03}).learn(128)
     assert fixed.learner.metrics["ent_coef"] == pytest.approx(0.03)
@@ -163,13 +188,52 @@ def test_gradient_steps_keep_the_update_ratio():
     assert trained.learner._n_updates == 64
 
 
-def test_reward_model_learns_from_recent_steps_and_rewards_are_of_this_round():
-    trained = gail("sac", off_policy={"recent": 40}).learn(128)
-    assert len(trained.learner.transitions.obs) == 40
+class Watching(ConstantReward):
+    """Remembers how often it was shown the policy, and the last transitions."""
+
+    def __init__(self):
+        super().__init__(SHAPES["gail"])
+        self.shown = []
+
+    def update(self, expert, policy):
+        self.shown.append(policy)
+        return {}
+
+
+def test_the_reward_model_is_shown_recent_steps_once_a_round():
+    config = replace(SMALL, off_policy=replace(SMALL.off_policy, recent=40))
+    watching = Watching()
+    trained = GAIL("Humanoid-v4", humanoid_demonstrations(), config, reward_model=watching).learn(128)
+    assert [len(policy.obs) for policy in watching.shown] == [32, 40, 40, 40]
+    assert np.abs(watching.shown[-1].acts).max() <= 0.4
+    newest = trained.learner.replay_buffer.observations[31]  # the last step of four environments
+    np.testing.assert_array_equal(watching.shown[-1].obs[-4:], newest)
     assert len(trained.learner.rewards) == 32
-    np.testing.assert_array_equal(
-        trained.learner.rewards, trained.reward_model.reward(trained.learner.replay_buffer.recent(32))
-    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "remedy"),
+    [
+        ({"gamma": 1.0}, "--off-policy.gamma"),
+        ({"hidden": ()}, "--off-policy.hidden"),
+        ({"update_ratio": float("inf")}, "finite"),
+        ({"temperature": float("inf")}, "finite"),
+        ({"entropy_target": float("-inf")}, "finite"),
+        ({"tau": 0.0}, "--off-policy.tau"),
+        ({"demo_share": 1.5}, "--off-policy.demo-share"),
+        ({"buffer_size": 0}, "--off-policy.buffer-size"),
+    ],
+)
+def test_numbers_that_cannot_work_are_refused_by_their_flag(flags, remedy):
+    with pytest.raises(InputError, match=remedy):
+        replace(SMALL, off_policy=replace(SMALL.off_policy, **flags)).check()
+
+
+def test_a_share_of_demonstrations_without_actions_is_refused():
+    demos = demonstrations(np.zeros((10, 376)), np.zeros((10, 0)), env_id="Humanoid-v4")
+    config = replace(SMALL, warm_start=False, view="state", off_policy=replace(SMALL.off_policy, demo_share=0.5))
+    with pytest.raises(InputError, match="demo-share"):
+        GAIL("Humanoid-v4", demos, config)
 
 
 def test_actions_that_are_choices_are_refused_with_the_remedy():

@@ -248,18 +248,6 @@ def test_n_plus_m_steps_equal_a_resume(tmp_path):
     np.testing.assert_array_equal(unbroken.learner._last_obs, resumed.learner._last_obs)
 
 
-def test_episodes_begin_where_it_was_demonstrated_and_a_resume_is_exact(tmp_path):
-    demos, config = hopper_demonstrations(), replace(SMALL, reference_starts=1.0, warm_up_rounds=0)
-    unbroken = GAIL("Hopper-v4", demos, config).learn(384)
-    GAIL("Hopper-v4", demos, config).learn(128).save(tmp_path / "gail.safetensors")
-    resumed = GAIL.load(tmp_path / "gail.safetensors", demos).learn(384)
-    assert unbroken.learner.metrics == resumed.learner.metrics
-    starts = resumed.venv.reset()
-    assert np.isclose(starts[:, None, :5], demos.obs[None, :, :5]).all(axis=2).any(axis=1).all()
-    with pytest.raises(InputError, match="--reference-starts"):
-        GAIL(make_venv("Hopper-v4", 2, 0, {"healthy_reward": 0.5}), demos, config)
-
-
 def test_save_before_the_first_step_is_exact_too(tmp_path):
     demos = hopper_demonstrations()
     unbroken = GAIL("Hopper-v4", demos, SMALL)
