@@ -13,7 +13,9 @@ from gail_suite.reward.shaping import RewardShape
 from gail_suite.reward.views import StandardisedView
 from generative_core import ScoreDifference, ScoreKind, Scorer
 
-MAX_LOG_RATIO = 10.0
+MAX_LOGIT = 10.0
+TYPICAL_LOGIT = 2.5  # between what pays and what does not: softplus falls from there to nothing within a few units
+UNIT_RATE = 0.1  # a round
 DENSITY = RewardShape(
     "density", F.softplus, frozenset({ScoreKind.LOG_PROB, ScoreKind.LOG_BOUND, ScoreKind.UNNORMALISED})
 )
@@ -98,10 +100,14 @@ class DensityReward:
 
 
 class RatioReward:
-    """reward = shape(log p_expert(x) - log p_policy(x)), the log-ratio held within +-10 nats.
+    """reward = shape((log p_expert(x) - log p_policy(x)) / unit), the argument held within +-10.
 
     The expert's density is fitted already; the policy's learns each round from that round.  At the optimum of both
     this is what a critic under cross-entropy tends to, without a game between the two.
+
+    Far from the expert the log-ratio of a few dozen dimensions is tens of nats, where every shape is flat and nothing
+    is left to learn from.  So it is measured in a unit of its own: such that the typical one, of both sides, is 2.5;
+    and one nat at least, where the two densities are near each other.
 
     Args:
         expert, policy: exact densities of the same events; refused with ValueError otherwise.
@@ -116,9 +122,10 @@ class RatioReward:
         self.ratio = ScoreDifference(expert, policy)
         shape.require(self.ratio.score_kind, "ScoreDifference")
         self._expert, self.learner, self.view, self.shape = expert, learner, view, shape
+        self.unit = 1.0
 
     def reward(self, batch: Transitions) -> NDArray[np.float32]:
-        return self.shape.fn(torch.from_numpy(self._logit(batch))).numpy()
+        return self.shape.fn(torch.from_numpy(self._logit(self._nats(batch)))).numpy()
 
     def after_end(self) -> float:
         """0: the densities are of transitions, and an end is none."""
@@ -126,26 +133,33 @@ class RatioReward:
 
     def update(self, expert: Transitions, policy: Transitions) -> dict[str, float]:
         metrics = self.learner(self.view(policy).to(_device(self.ratio)))
-        logit_data, logit_model = (self._logit(side.take(slice(0, 512))).mean() for side in (expert, policy))
-        return metrics | {"logit_data": float(logit_data), "logit_model": float(logit_model)}
+        nats = [self._nats(side.take(slice(0, 512))) for side in (expert, policy)]
+        typical = float(np.mean([np.median(np.abs(side)) for side in nats]))
+        self.unit += UNIT_RATE * (max(1.0, typical / TYPICAL_LOGIT) - self.unit)
+        logit_data, logit_model = (self._logit(side).mean() for side in nats)
+        return metrics | {"logit_data": float(logit_data), "logit_model": float(logit_model), "unit_nats": self.unit}
 
-    def _logit(self, batch: Transitions) -> NDArray[np.float32]:
+    def _nats(self, batch: Transitions) -> NDArray[np.float32]:
         self.ratio.eval()
         with torch.no_grad():
-            logit = self.ratio.logit(self.view(batch).to(_device(self.ratio)))
-            return logit.clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).cpu().numpy()
+            return self.ratio.logit(self.view(batch).to(_device(self.ratio))).cpu().numpy()
+
+    def _logit(self, nats: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.clip(nats / np.float32(self.unit), -MAX_LOGIT, MAX_LOGIT)
 
     def state_dict(self) -> dict[str, Any]:
         return {
             "expert": self._expert.state_dict(),
             "learner": self.learner.state_dict(),
             "view": self.view.state_dict(),
+            "unit": self.unit,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._expert.load_state_dict(state["expert"])
         self.view.load_state_dict(state["view"])
         self.learner.load_state_dict(state["learner"])
+        self.unit = state["unit"]
 
 
 def _device(model: Any) -> torch.device:

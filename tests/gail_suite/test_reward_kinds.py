@@ -177,6 +177,22 @@ def test_the_ratio_of_two_densities_is_theirs_and_is_held_within_bounds():
     assert np.abs(reward.reward(far)).max() <= 10
 
 
+def test_a_ratio_of_many_nats_is_measured_in_a_larger_unit_and_still_tells_near_from_far():
+    batch, other = transitions(2000, seed=1), transitions(2000, seed=2, shift=4.0)
+    view = StandardisedView(VIEWS["state"], batch)
+    reward = RatioReward(gaussian(view(batch)), gaussian(view(other)), lambda x: {}, view, SHAPES["gail"])
+    for _ in range(60):
+        metrics = reward.update(batch, other)
+    nats = np.abs(metrics["logit_model"]) * reward.unit
+    assert nats > 10
+    assert metrics["logit_model"] == pytest.approx(-2.5, abs=1.0)
+    nearer = other._replace(obs=other.obs - 1.0)
+    assert reward.reward(nearer).mean() > 1.2 * reward.reward(other).mean() > 0.01
+    alike = RatioReward(gaussian(view(batch)), gaussian(view(batch)), lambda x: {}, view, SHAPES["gail"])
+    alike.update(batch, batch)
+    assert alike.unit == 1.0
+
+
 def test_critics_and_bounds_are_no_densities():
     batch = transitions(50)
     view = StandardisedView(VIEWS["state"], batch)
