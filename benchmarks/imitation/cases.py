@@ -6,9 +6,12 @@ from gail_suite.config import TrainConfig
 
 REWARDS = get_args(get_type_hints(TrainConfig)["reward"])
 
+SIGNED = ("airl", "log-d")
+
 STUDIES: dict[str, dict[str, tuple[str, ...]]] = {
     "reward": {
-        **{name: ("--reward", name) for name in REWARDS},
+        # rewards that are negative off the expert pay for an early end, unless what follows an end is judged too
+        **{name: ("--reward", name, *(("--absorbing",) if name in SIGNED else ())) for name in REWARDS},
         **{  # slow, so that they get less
             f"imitation's {peer.upper()}": ("--peer", peer, "--total-env-steps", "300000") for peer in ("gail", "airl")
         },
