@@ -106,8 +106,8 @@ class RatioReward:
     this is what a critic under cross-entropy tends to, without a game between the two.
 
     Far from the expert the log-ratio of a few dozen dimensions is tens of nats, where every shape is flat and nothing
-    is left to learn from.  So it is measured in a unit of its own: such that the typical one, of both sides, is 2.5;
-    and one nat at least, where the two densities are near each other.
+    is left to learn from.  So it is measured in a unit of its own: such that the policy's typical one is 2.5; and one
+    nat at least, where the two densities are near each other.
 
     Args:
         expert, policy: exact densities of the same events; refused with ValueError otherwise.
@@ -133,10 +133,10 @@ class RatioReward:
 
     def update(self, expert: Transitions, policy: Transitions) -> dict[str, float]:
         metrics = self.learner(self.view(policy).to(_device(self.ratio)))
-        nats = [self._nats(side.take(slice(0, 512))) for side in (expert, policy)]
-        typical = float(np.mean([np.median(np.abs(side)) for side in nats]))
+        nats_data, nats_model = (self._nats(side.take(slice(0, 512))) for side in (expert, policy))
+        typical = float(np.median(np.abs(nats_model)))
         self.unit += UNIT_RATE * (max(1.0, typical / TYPICAL_LOGIT) - self.unit)
-        logit_data, logit_model = (self._logit(side).mean() for side in nats)
+        logit_data, logit_model = (self._logit(nats).mean() for nats in (nats_data, nats_model))
         return metrics | {"logit_data": float(logit_data), "logit_model": float(logit_model), "unit_nats": self.unit}
 
     def _nats(self, batch: Transitions) -> NDArray[np.float32]:
