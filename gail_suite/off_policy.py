@@ -1,5 +1,6 @@
 """SB3's SAC and TD3 as the learners of an imitation: rewards of today, a cloned start, an exact resume."""
 
+from abc import abstractmethod
 from typing import Any
 
 import numpy as np
@@ -181,9 +182,9 @@ class _OffPolicyLearner(OffPolicyAlgorithm):
         self.step_size = state["step_size"]
         self.replay_buffer.load_state_dict(state["buffer"])
 
+    @abstractmethod
     def to_sb3(self, policy: Any = None) -> Any:
         """A stock SB3 algorithm with a plain copy of `policy` (by default the latest); loads without this package."""
-        raise NotImplementedError
 
     def _stock(self, algorithm: type[sb3.SAC] | type[sb3.TD3], policy: Any, **kwargs: Any) -> Any:
         """SB3's own, with a plain copy of `policy`."""

@@ -1,5 +1,6 @@
 """SAC's and TD3's policies while they learn: observations normalised inside; and their plain SB3 copies."""
 
+from abc import abstractmethod
 from typing import Any
 
 import numpy as np
@@ -50,17 +51,17 @@ class _Normalised(BasePolicy):
         """(B, O) standardised observations -> (B, A) the deterministic actions, in the task's range."""
         return self._middle + self._half_width * self.squashed(features)
 
+    @abstractmethod
     def squashed(self, features: torch.Tensor) -> torch.Tensor:
         """The same in [-1, 1]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def set_action_std(self, std: np.ndarray) -> None:
         """Set the exploration noise, (A,), in fractions of the action range's half-width."""
-        raise NotImplementedError
 
+    @abstractmethod
     def explore(self, obs: np.ndarray) -> np.ndarray:
         """Noisy actions in [-1, 1] for raw observations (B, O), drawn from torch's global generator."""
-        raise NotImplementedError
 
     def weights_were_set(self) -> None:
         """Let the target networks be the actor's and the action values' of this moment."""
