@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gail_suite.bounds import check_bounds
 from gail_suite.cli import run_verb
-from gail_suite.config import PPOConfig, check_bounds
+from gail_suite.config import PPOConfig
 
 
 @dataclass(frozen=True, kw_only=True)
