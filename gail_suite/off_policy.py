@@ -107,11 +107,8 @@ class _OffPolicyLearner(OffPolicyAlgorithm):
 
     def collect_rollouts(self, *args: Any, **kwargs: Any) -> RolloutReturn:
         """SB3's; a cloned policy takes no random actions first."""
-        return super().collect_rollouts(*args, **kwargs | {"learning_starts": self._random_until})
-
-    @property
-    def _random_until(self) -> int:
-        return self.config.learning_starts if self.starts_at_random else 0
+        random_until = self.config.learning_starts if self.starts_at_random else 0
+        return super().collect_rollouts(*args, **kwargs | {"learning_starts": random_until})
 
     def _sample_action(self, learning_starts: int, *args: Any, **kwargs: Any) -> tuple[NDArray, NDArray]:
         """(as sent, in [-1, 1] as stored), each (N, A)."""

@@ -42,6 +42,6 @@ def preset(env_id: str, *, warm_start: bool = True, algo: Algorithm = "ppo") -> 
     if not warm_start:
         config = replace(config, ppo=_FROM_SCRATCH, warm_start=False, total_env_steps=5_000_000, warm_up_rounds=0)
     if algo != "ppo":
-        config = replace(config, algo=algo, total_env_steps=500_000)
-        config = replace(config, warm_up_rounds=_WARM_UP_ROUNDS_OFF_POLICY if warm_start else 0)
+        rounds = _WARM_UP_ROUNDS_OFF_POLICY if warm_start else 0
+        config = replace(config, algo=algo, total_env_steps=500_000, warm_up_rounds=rounds)
     return replace(config, env=env_id)

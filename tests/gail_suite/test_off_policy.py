@@ -183,6 +183,19 @@ def test_the_temperature_is_fixed_or_learned():
     assert wanted.learner.target_entropy == -2.5 * 17
 
 
+@BOTH
+def test_the_actor_s_step_size_follows_how_far_its_actions_move(algo):
+    for start, rises in ((1e-7, True), (1e-3, False)):  # hardly anything, and much more than the target
+        settings = {"actor_lr": start, "target_shift": 0.005, "learning_starts": 0, "update_ratio": 1.0}
+        trained = gail(algo, warm_up_rounds=1, off_policy=settings)
+        trained.learn(32)
+        assert trained.learner.metrics["shift"] == 0  # frozen
+        assert trained.learner.step_size == start
+        trained.learn(64)
+        assert trained.learner.step_size == pytest.approx(start * 1.5 if rises else start / 1.5)
+        assert (trained.learner.metrics["shift"] < 0.0025) == rises
+
+
 def test_gradient_steps_keep_the_update_ratio():
     trained = gail("td3", off_policy={"update_ratio": 0.5, "learning_starts": 0}).learn(128)
     assert trained.learner._n_updates == 64
