@@ -11,8 +11,10 @@ from generative_core.protocols import HasLoss, Sampler, Scorer, ScoreKind, Train
 from generative_core.families import (
     AbstractCritic,
     AbstractEnergy,
+    AbstractGAN,
     AbstractGenerator,
     AbstractTractable,
+    AbstractTwoPlayer,
     AbstractVariational,
 )
 
@@ -66,6 +68,11 @@ from generative_core.variational.vae import VAE
 from generative_core.markov_chain.gsn import GSN
 from generative_core.adversarial.critic import MLPCritic
 from generative_core.adversarial.gan import GAN
+from generative_core.adversarial.dcgan import DCGAN
+from generative_core.adversarial.conditional_gan import ConditionalGAN
+from generative_core.adversarial.wgan_gp import WGANGP
+from generative_core.adversarial.hinge_gan import HingeGAN
+from generative_core.adversarial.dragan import DRAGAN
 
 # Scorer -> critic
 from generative_core.adapters import LogitFromScore, ScoreDifference
@@ -78,9 +85,12 @@ from generative_core.training.ema import ExponentialMovingAverage
 from generative_core.training.fit import fit
 from generative_core.training.hooks import MetricHistory, PreviewGrid, ProgressBar, SaveCheckpoint, TensorBoard
 from generative_core.training.schedules import cosine_decay, linear_decay
-from generative_core.training.steps import AdversarialStep, CriticStep, MaximumLikelihoodStep
+from generative_core.training.adversarial import AdversarialStep
+from generative_core.training.steps import CriticStep, MaximumLikelihoodStep
 
 __all__ = [
+    "DCGAN",
+    "DRAGAN",
     "FVSBN",
     "GAN",
     "GSN",
@@ -93,11 +103,14 @@ __all__ = [
     "NICE",
     "RBM",
     "VAE",
+    "WGANGP",
     "AISEstimate",
     "AbstractCritic",
     "AbstractEnergy",
+    "AbstractGAN",
     "AbstractGenerator",
     "AbstractTractable",
+    "AbstractTwoPlayer",
     "AbstractVariational",
     "AdversarialStep",
     "Autoencoder",
@@ -106,6 +119,7 @@ __all__ = [
     "Categorical",
     "CheckpointError",
     "ClassConditionalGaussian",
+    "ConditionalGAN",
     "ContrastiveDivergenceStep",
     "CriticStep",
     "DeepBoltzmannMachine",
@@ -122,6 +136,7 @@ __all__ = [
     "GaussianRBM",
     "Glow",
     "HasLoss",
+    "HingeGAN",
     "KMeans",
     "LogitFromScore",
     "MLPCritic",

@@ -4,6 +4,8 @@
     explicit density, approximate   AbstractVariational    elbo
                                     AbstractEnergy         energy
     implicit density                AbstractGenerator      forward (its judge: AbstractCritic, logit)
+                                    AbstractTwoPlayer      draw, critic_terms, generator_terms, sample
+                                    AbstractGAN            critic_terms, generator_terms (draws G(z))
 
 Concrete models subclass one of these and are final: to change a model's behaviour, wrap it.
 """
@@ -213,3 +215,59 @@ class AbstractGenerator(nn.Module, ABC):
             "cannot be evaluated; use a flow, an autoregressive model or a mixture for exact densities, or the logit "
             "of a trained critic for a density ratio"
         )
+
+
+Drawn = Tensor | tuple[Tensor, ...]
+"""What a generator makes for a batch: events, and whatever else the losses need of the same draw."""
+
+Terms = dict[str, Tensor]
+"""Named scalars with their weights in: a player minimises their sum."""
+
+
+class AbstractTwoPlayer(nn.Module, ABC):
+    """Two players with losses of their own, each over its own parameters.  Required: `draw`, `*_terms` and `sample`.
+
+    `AdversarialStep` plays the game.  The parameters of one player are those of `generator`, of the other those of
+    `critic`; everything else in the model is fixed.  What a batch consists of is stated by each model.
+    """
+
+    event_shape: tuple[int, ...]
+    generator: nn.Module
+    critic: nn.Module
+
+    @abstractmethod
+    def draw(self, *batch: Tensor, generator: torch.Generator | None = None) -> Drawn:
+        """What the generator makes for this batch, differentiable in its parameters; `generator` is the random one."""
+
+    @abstractmethod
+    def critic_terms(self, drawn: Drawn, *batch: Tensor, generator: torch.Generator | None = None) -> Terms:
+        """The critic's losses, of a drawing without gradients.  None at all: the critic rests this time."""
+
+    @abstractmethod
+    def generator_terms(self, drawn: Drawn, *batch: Tensor, generator: torch.Generator | None = None) -> Terms:
+        """The generator's losses, of a drawing with gradients."""
+
+    @abstractmethod
+    def sample(
+        self, n: int, context: Float[Tensor, "n *K"] | None = None, *, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "n *E"]:
+        """n events."""
+
+
+class AbstractGAN(AbstractTwoPlayer):
+    """The game around x = G(z): batches (x,) or (x, context).  Required: `critic_terms` and `generator_terms`."""
+
+    generator: AbstractGenerator
+
+    @final
+    def draw(self, *batch: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """One event for each of the batch, of its context where there is one; `generator` is the random one."""
+        x, *context = batch
+        return self.generator.sample(len(x), *context, generator=generator)
+
+    @final
+    def sample(
+        self, n: int, context: Float[Tensor, "n *K"] | None = None, *, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "n *E"]:
+        """n draws G(z); `generator` is the random one."""
+        return self.generator.sample(n, context, generator=generator)

@@ -5,6 +5,7 @@ to be minimised: a critic's by the critic, a generator's by the generator.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -81,6 +82,20 @@ def wasserstein_generator_loss(logit_model: Float[Tensor, "M"]) -> Float[Tensor,
     return -logit_model.mean()
 
 
+class Game(NamedTuple):
+    """The losses of two players that belong together."""
+
+    critic: CriticLoss
+    generator: GeneratorLoss
+
+
+NON_SATURATING = Game(bce_critic_loss, bce_generator_loss)
+MINIMAX = Game(bce_critic_loss, bce_generator_loss_saturating)
+HINGE = Game(hinge_critic_loss, hinge_generator_loss)
+LEAST_SQUARES = Game(least_squares_critic_loss, least_squares_generator_loss)
+WASSERSTEIN = Game(wasserstein_critic_loss, wasserstein_generator_loss)
+
+
 def logit_entropy(logit: Float[Tensor, "B"]) -> Float[Tensor, ""]:
     """Mean entropy of Bernoulli(sigmoid(logit)), nats, in [0, log 2]: H = softplus(l) - l sigmoid(l).
 
@@ -109,6 +124,27 @@ def gradient_penalty(
     alpha_shape = (len(x_data),) + (1,) * (x_data.ndim - 1)
     alpha = torch.rand(alpha_shape, generator=generator, device=x_data.device, dtype=x_data.dtype)
     x = torch.lerp(x_model.detach(), x_data.detach(), alpha)
+    return (_gradient_norm(logit_fn, x) - target).square().mean()
+
+
+def dragan_penalty(
+    logit_fn: Callable[[Tensor], Tensor],
+    x_data: Float[Tensor, "B *E"],
+    *,
+    target: float = 1.0,
+    generator: torch.Generator | None = None,
+) -> Float[Tensor, ""]:
+    """E (||grad_x logit(x)|| - target)^2 around the data, at x_data + a s u / 2; differentiable.
+
+    s is the standard deviation of all elements of the batch, u ~ U(0, 1) an element and a ~ U(0, 1) an event.
+
+    Paper: Kodali et al. 2017, https://arxiv.org/abs/1705.07215, with the noise of its released code.
+    """
+    x_data = x_data.detach()
+    alpha_shape = (len(x_data),) + (1,) * (x_data.ndim - 1)
+    alpha = torch.rand(alpha_shape, generator=generator, device=x_data.device, dtype=x_data.dtype)
+    noise = torch.rand(x_data.shape, generator=generator, device=x_data.device, dtype=x_data.dtype)
+    x = x_data + 0.5 * alpha * x_data.std() * noise
     return (_gradient_norm(logit_fn, x) - target).square().mean()
 
 

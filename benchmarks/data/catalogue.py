@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.data import toys
@@ -75,6 +76,15 @@ def _digits_rows(card: Card, data_dir: Path | None, seed: int) -> dict[Split, Ro
     place = torch.arange(len(x)) % 7
     chosen: dict[Split, Tensor] = {"train": place > 1, "validation": place == 1, "test": place == 0}
     return {split: Rows(x[rows], y[rows]) for split, rows in chosen.items()}
+
+
+def _digits_28_rows(card: Card, data_dir: Path | None, seed: int) -> dict[Split, Rows]:
+    """The digits enlarged bilinearly to 28 x 28 pixels of 256 levels."""
+    digits = _digits_rows(card, data_dir, seed)
+    enlarged = {split: F.interpolate(x.float(), size=(28, 28), mode="bilinear") for split, (x, _) in digits.items()}
+    return {
+        split: Rows((x * (255 / 16)).round().to(torch.uint8), digits[split].labels) for split, x in enlarged.items()
+    }
 
 
 def _digit_crops_rows(card: Card, data_dir: Path | None, seed: int) -> dict[Split, Rows]:
@@ -152,6 +162,14 @@ CATALOGUE: dict[str, Card] = {
         n_classes=10,
         levels=2,
         read=_digit_crops_rows,
+    ),
+    "digits-28": Card(
+        what="those digits enlarged to 28 x 28 pixels: in the place of MNIST where there are no files",
+        event_shape=(1, 28, 28),
+        sizes=(1283, 257, 257),
+        n_classes=10,
+        levels=256,
+        read=_digits_28_rows,
     ),
     "mnist": Card(
         what="MNIST, handwritten digits",

@@ -1,4 +1,4 @@
-"""python -m benchmarks.images --model made: train one case, judge it, and keep what came of it as JSON."""
+"""python -m benchmarks.images --model made: train one case or experiment, judge it, keep what came of it as JSON."""
 
 import sys
 from dataclasses import asdict, replace
@@ -32,10 +32,14 @@ def main(arguments: list[str]) -> int:
     config.check()
     from benchmarks.images import report
     from benchmarks.images.cases import CASES
+    from benchmarks.images.experiments.cases import EXPERIMENTS
+    from benchmarks.images.experiments.execute import ExperimentRun
     from benchmarks.images.folder import Folder
     from benchmarks.images.run import Run
     from benchmarks.provenance import anywhere, origin
-    from gail_suite.run_directory import write_json
+
+    def prepare(config: ImageConfig) -> Run | ExperimentRun:
+        return ExperimentRun(config) if config.model in EXPERIMENTS else Run(config)
 
     if config.list:
         report.print_cases()
@@ -45,11 +49,11 @@ def main(arguments: list[str]) -> int:
         before = folder.config()
         finished = folder.result_file.exists()
         resumed = replace(before, resume=config.resume, threads=config.threads or before.threads)
-        run = None if finished else Run(resumed)
+        run = None if finished else prepare(resumed)
     else:
         if not config.model:
-            raise InputError(f"say which --model: one of {', '.join(CASES)}")
-        run = Run(config)
+            raise InputError(f"say which --model: one of {', '.join([*CASES, *EXPERIMENTS])}")
+        run = prepare(config)
         folder = Folder.create(run.config, origin("benchmarks.images", arguments, PACKAGES))
     try:
         result = folder.result() if run is None else run.execute(folder)
@@ -63,7 +67,7 @@ def main(arguments: list[str]) -> int:
     finally:
         folder.unlock()
     if config.keep:
-        write_json(report.KEPT / f"{report.name(result)}.json", anywhere(result))
+        report.keep(anywhere(result), folder)
     report.print_result(result, folder.path)
     return 0
 

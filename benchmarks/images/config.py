@@ -21,8 +21,9 @@ class ImageConfig:
     """The data set; without it the case's own, which --list shows too."""
     pixels: Pixels | None = None
     """Treatment of the pixels, in the place of the case's own: fixed, dynamic and threshold are binary."""
-    preset: Literal["cpu", "gpu"] = "cpu"
-    """Size of the model and length of the training: half an hour of one core, or the paper's on an accelerator."""
+    preset: Literal["cpu", "gpu", "smoke"] = "cpu"
+    """Size of the model and length of the training: half an hour of one core (experiments: three minutes of two), the
+    paper's on an accelerator, or for experiments only seconds, on data that need no file."""
     seed: int = 0
     """Of the parameters, the batches and the noise."""
     device: str = "auto"

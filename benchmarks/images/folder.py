@@ -13,7 +13,11 @@ from gail_suite.run_directory import read_json, write_json, write_text
 
 
 class Folder:
-    """`config.json, origin.json, last.safetensors, best.safetensors, result.json, curve.png, samples.png`."""
+    """Holds `config.json`, `origin.json` and `result.json`.
+
+    Of a case also `last.safetensors`, `best.safetensors`, `curve.png` and `samples.png`; of an experiment
+    `picture.png`.
+    """
 
     def __init__(self, path: Path):
         self.path = path
@@ -24,6 +28,7 @@ class Folder:
         self.result_file = path / "result.json"
         self.curve_file = path / "curve.png"
         self.samples_file = path / "samples.png"
+        self.picture_file = path / "picture.png"
         self._lock = FileLock(path / ".lock")
 
     @classmethod
@@ -70,7 +75,7 @@ class Folder:
     def result(self) -> dict[str, Any]:
         """What came of a finished run.  Raises InputError where it is damaged."""
         result = read_json(self.result_file)
-        if result.get("benchmark") != "images":
+        if result.get("benchmark") not in ("images", "experiments"):
             raise InputError(
                 f"{self.result_file} is not a result of this benchmark; delete it and give --resume {self.path} again"
             )

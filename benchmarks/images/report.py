@@ -1,5 +1,6 @@
 """A result for the eye: the tables in the terminal."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +8,26 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.images.cases import CASES
+from benchmarks.images.experiments.cases import EXPERIMENTS
+from benchmarks.images.folder import Folder
 from benchmarks.images.published import of_paper
 from benchmarks.images.recipes import ClosedForm, Recipe
+from gail_suite.run_directory import write_json
 
 KEPT = Path(__file__).parents[1] / "results" / "images"
+KEPT_EXPERIMENTS = KEPT.with_name("experiments")
+PICTURES = Path(__file__).parents[2] / "docs" / "systems"
+
+
+def keep(result: dict[str, Any], folder: Folder) -> None:
+    """Into benchmarks/results/, and the picture of an experiment's first seed into docs/systems/."""
+    if result["benchmark"] == "images":
+        write_json(KEPT / f"{name(result)}.json", result)
+        return
+    write_json(KEPT_EXPERIMENTS / f"{result['model']}-{result['preset']}-s{result['seed']}.json", result)
+    if result["seed"] == 0 and folder.picture_file.exists():
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder.picture_file, PICTURES / f"{result['model']}.png")
 
 
 def name(result: dict[str, Any]) -> str:
@@ -31,10 +48,37 @@ def print_cases() -> None:
         table.add_column(column)
     for name, case in CASES.items():
         table.add_row(name, case.about, f"{case.dataset}, {case.pixels}", _short(case.cpu), _short(case.gpu))
+    for name, experiment in EXPERIMENTS.items():
+        sizes = (f"{size.steps:,} x {size.batch_size}" for size in (experiment.cpu, experiment.gpu))
+        table.add_row(name, experiment.about, "experiment", *sizes)
     Console(width=max(Console().width, 120)).print(table)
 
 
 def print_result(result: dict[str, Any], path: Path) -> None:
+    """The figures of a case or of an experiment."""
+    if result["benchmark"] == "experiments":
+        _print_experiment(result, path)
+    else:
+        _print_case(result, path)
+
+
+def _print_experiment(result: dict[str, Any], path: Path) -> None:
+    """A row a contender."""
+    table = Table(title=f"{result['about']}: {result['question']}", title_justify="left", header_style="bold")
+    table.add_column("")
+    table.add_column("role")
+    for measure, (what, better) in ((name, (m["what"], m["better"])) for name, m in result["measures"].items()):
+        sign = {"higher": " ↑", "lower": " ↓", "neither": ""}[better]
+        table.add_column(f"{measure}{sign}\n[dim]{what}", justify="right")
+    for row in result["rows"]:
+        values = (row["values"].get(measure) for measure in result["measures"])
+        table.add_row(row["name"], row["role"], *("-" if value is None else f"{value:.4g}" for value in values))
+    console = Console(width=max(Console().width, 120))
+    console.print(table)
+    console.print(f"[dim]{result['seconds']:.0f} s; all in[/] {path}")
+
+
+def _print_case(result: dict[str, Any], path: Path) -> None:
     """The figures, with the paper's where it measured the same."""
     title = f"{result['model']} on {result['data']['name']}, {result['parameters']:,} parameters"
     table = Table(title=title, title_justify="left", header_style="bold")

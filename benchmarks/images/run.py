@@ -15,6 +15,7 @@ from benchmarks.images import files, pictures
 from benchmarks.images.cases import CASES
 from benchmarks.images.config import ImageConfig
 from benchmarks.images.events import load_events
+from benchmarks.images.experiments.cases import EXPERIMENTS
 from benchmarks.images.folder import Folder
 from benchmarks.images.looks import EnoughLooks, Looks, set_random_state
 from benchmarks.images.memory import PeakMemory
@@ -37,9 +38,11 @@ class Run:
 
     def __init__(self, config: ImageConfig) -> None:
         if config.model not in CASES:
-            raise InputError(f"there is no case {config.model!r}; choose among {', '.join(CASES)}")
+            raise InputError(f"there is no case {config.model!r}; choose among {', '.join([*CASES, *EXPERIMENTS])}")
         self.config = config
         self.case: Case = CASES[config.model]
+        if config.preset == "smoke":
+            raise InputError(f"{config.model} has no preset smoke: give --steps")
         self.recipe = self.case.cpu if config.preset == "cpu" else self.case.gpu
         self._refuse_flags_without_effect()
         self.device = find_device(config)

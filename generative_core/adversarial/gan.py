@@ -8,9 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from generative_core import objectives
 from generative_core.adversarial.critic import MLPCritic
-from generative_core.families import AbstractGenerator
+from generative_core.adversarial.networks import leaky_relu
+from generative_core.families import AbstractGAN, AbstractGenerator, Terms
 from generative_core.nets.mlp import MLP
+from generative_core.protocols import ScoreKind
 
 
 @final
@@ -40,11 +43,13 @@ class MLPGenerator(AbstractGenerator):
 
 
 @final
-class GAN(nn.Module):
+class GAN(AbstractGAN):
     """min_G max_D E_data log D(x) + E_z log(1 - D(G(z))).
 
-    At the optimum D = 1/2 everywhere and the value is -log 4.  Train it with `AdversarialStep`.  For images in [-1, 1]
-    pass `output_activation=nn.Tanh`.  The critic does not normalise: both sides share the data's own scale.
+    At the optimum D = p_data / (p_data + p_model) = 1/2 everywhere and the value is -log 4.  A batch is (x,).  `game`
+    holds both losses: `objectives.NON_SATURATING`, `MINIMAX`, `HINGE`, `LEAST_SQUARES` or `WASSERSTEIN`; `r1` weighs
+    `objectives.r1_penalty`, without which the players circle around the optimum.  For images in [-1, 1] pass
+    `output_activation=nn.Tanh`.  The critic does not normalise: both sides share the data's own scale.
 
     Paper: Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661.  Differs: normal instead of uniform noise; LeakyReLU
     instead of maxout in the critic.
@@ -57,18 +62,31 @@ class GAN(nn.Module):
         latent: int = 64,
         hidden: Sequence[int] = (256, 256),
         output_activation: Callable[[], nn.Module] = nn.Identity,
+        game: objectives.Game = objectives.NON_SATURATING,
+        r1: float = 0.0,
     ) -> None:
         super().__init__()
         self.event_shape = tuple(event_shape)
+        self.game = game
+        self.r1 = r1
         self.generator = MLPGenerator(event_shape, latent=latent, hidden=hidden, output_activation=output_activation)
-        self.critic = MLPCritic(event_shape, hidden=hidden, activation=_leaky_relu, normalise=False)
+        is_ratio = game.critic is objectives.bce_critic_loss
+        self.critic = MLPCritic(
+            event_shape,
+            hidden=hidden,
+            activation=leaky_relu,
+            normalise=False,
+            score_kind=ScoreKind.LOG_RATIO if is_ratio else ScoreKind.CRITIC_VALUE,
+        )
 
-    def sample(
-        self, n: int, context: Float[Tensor, "n *K"] | None = None, *, generator: torch.Generator | None = None
-    ) -> Float[Tensor, "n *E"]:
-        """n draws from the generator; `generator` is the random one."""
-        return self.generator.sample(n, context, generator=generator)
+    def critic_terms(self, drawn: Tensor, *batch: Tensor, generator: torch.Generator | None = None) -> Terms:
+        """The loss of the game, and the penalty at the data."""
+        (x,) = batch
+        terms = {"adversarial": self.game.critic(self.critic.logit(x), self.critic.logit(drawn))}
+        if self.r1 > 0:
+            terms["r1"] = self.r1 * objectives.r1_penalty(self.critic.logit, x)
+        return terms
 
-
-def _leaky_relu() -> nn.Module:
-    return nn.LeakyReLU(0.2)
+    def generator_terms(self, drawn: Tensor, *batch: Tensor, generator: torch.Generator | None = None) -> Terms:
+        """The loss of the game."""
+        return {"adversarial": self.game.generator(self.critic.logit(drawn))}

@@ -49,13 +49,15 @@ class ConvEncoder(nn.Module):
             conv_layer = conv(n_in, n_out, kernel_size=4, stride=2, padding=1, bias=not norms)
             layers += [wrap(conv_layer), *norms, activation()]
         self.convolutions = nn.Sequential(*layers)
-        self.output = wrap(nn.Linear(widths[-1] * math.prod(sides[-1]), out_features))
+        self.embedding_features = widths[-1] * math.prod(sides[-1])
+        self.output = wrap(nn.Linear(self.embedding_features, out_features))
 
     def forward(self, x: Float[Tensor, "B C *S"], context: Float[Tensor, "B K"] | None = None) -> Float[Tensor, "B F"]:
-        if context is not None:
-            planes = context.view(*context.shape, *(1 for _ in x.shape[2:])).expand(-1, -1, *x.shape[2:])
-            x = torch.cat([x, planes], dim=1)  # (B, C + K, *S)
-        return self.output(self.convolutions(x).flatten(1))
+        return self.output(self.embed(x, context))
+
+    def embed(self, x: Float[Tensor, "B C *S"], context: Float[Tensor, "B K"] | None = None) -> Float[Tensor, "B H"]:
+        """The last maps before the linear layer, flattened."""
+        return self.convolutions(x if context is None else with_planes(x, context)).flatten(1)
 
 
 class ConvDecoder(nn.Module):
@@ -93,6 +95,12 @@ class ConvDecoder(nn.Module):
     def forward(self, z: Float[Tensor, "B Z"], context: Float[Tensor, "B K"] | None = None) -> Float[Tensor, "B C *S"]:
         maps = self.input(z if context is None else torch.cat([z, context], dim=1))
         return self.convolutions(maps.unflatten(1, self.first_shape))  # (B, C0*prod S0) -> (B, C0, *S0) -> (B, C, *S)
+
+
+def with_planes(x: Float[Tensor, "B C *S"], context: Float[Tensor, "B K"]) -> Float[Tensor, "B C+K *S"]:
+    """x with the context behind it, as K constant channels."""
+    planes = context.view(*context.shape, *(1 for _ in x.shape[2:])).expand(-1, -1, *x.shape[2:])
+    return torch.cat([x, planes], dim=1)
 
 
 def _halvings(event_shape: Sequence[int], n: int) -> list[tuple[int, ...]]:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from generative_core.markov_chain.gibbs import AbstractGibbs
 from generative_core.training.schedules import Schedule
-from generative_core.training.steps import _adam, _private_generator, _require_finite, _step
+from generative_core.training.steps import _step, adam, private_generator, require_finite
 
 
 class ContrastiveDivergenceStep:
@@ -54,8 +54,8 @@ class ContrastiveDivergenceStep:
         self.n_sweeps = n_sweeps
         self.persistent = persistent
         self.max_grad_norm = max_grad_norm
-        self.optimiser = _adam(model, lr, weight_decay=weight_decay)
-        self.generator = _private_generator(model, seed)
+        self.optimiser = adam(model, lr, weight_decay=weight_decay)
+        self.generator = private_generator(model, seed)
         self.chains = model.random_chains(n_chains if persistent else 0, generator=self.generator)
         self.n_updates = 0
 
@@ -70,7 +70,7 @@ class ContrastiveDivergenceStep:
         loss = energy_data - energy_model
         values = torch.stack([loss, energy_data, energy_model]).tolist()
         metrics = dict(zip(("loss", "energy_data", "energy_model"), values, strict=True))
-        _require_finite(metrics["loss"], f"the energy difference of {type(self.model).__name__}")
+        require_finite(metrics["loss"], f"the energy difference of {type(self.model).__name__}")
         self.optimiser.zero_grad()
         loss.backward()
         if self.schedule is not None:

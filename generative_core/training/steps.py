@@ -5,15 +5,15 @@
 
 import math
 from collections.abc import Iterable
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from generative_core import objectives
-from generative_core.families import AbstractCritic, AbstractGenerator
-from generative_core.objectives import CriticLoss, GeneratorLoss
+from generative_core.families import AbstractCritic
+from generative_core.objectives import CriticLoss
 from generative_core.protocols import HasLoss
 from generative_core.training.schedules import Schedule
 
@@ -45,8 +45,8 @@ class MaximumLikelihoodStep:
         self.schedule = schedule
         self.max_grad_norm = max_grad_norm
         self.autocast = autocast
-        self.optimiser = _adam(model, lr, weight_decay=weight_decay)
-        self.generator = _private_generator(model, seed)
+        self.optimiser = adam(model, lr, weight_decay=weight_decay)
+        self.generator = private_generator(model, seed)
         self.n_updates = 0
         self._loss = torch.compile(model.loss) if compile else model.loss
 
@@ -55,7 +55,7 @@ class MaximumLikelihoodStep:
         with torch.autocast(x.device.type, dtype=self.autocast, enabled=self.autocast is not None):
             loss = self._loss(x, context, generator=self.generator).mean()
         metrics = {"loss": loss.item()}
-        _require_finite(metrics["loss"], f"the loss of {type(self.model).__name__}")
+        require_finite(metrics["loss"], f"the loss of {type(self.model).__name__}")
         self.optimiser.zero_grad()
         loss.backward()
         if self.schedule is not None:
@@ -121,8 +121,8 @@ class CriticStep:
         self.mixup = mixup
         self.entropy_bonus = entropy_bonus
         self.max_grad_norm = max_grad_norm
-        self.optimiser = _adam(critic, lr, betas=betas)
-        self.generator = _private_generator(critic, seed)
+        self.optimiser = adam(critic, lr, betas=betas)
+        self.generator = private_generator(critic, seed)
 
     @property
     def lr(self) -> float:
@@ -167,7 +167,7 @@ class CriticStep:
             loss = loss + self.gradient_penalty * penalty
 
         metrics = _critic_metrics(loss, logit_data, logit_model, penalty, entropy)
-        _require_finite(metrics["loss"], f"the critic's loss ({getattr(self.loss, '__name__', self.loss)})")
+        require_finite(metrics["loss"], f"the critic's loss ({getattr(self.loss, '__name__', self.loss)})")
         self.optimiser.zero_grad()
         loss.backward()
         _step(self.optimiser, self.max_grad_norm)
@@ -214,92 +214,7 @@ def _critic_metrics(
     return dict(zip(named, torch.stack(list(named.values())).tolist(), strict=True))
 
 
-@runtime_checkable
-class TwoPlayer(Protocol):
-    """A generator and the critic that judges it, such as `GAN`."""
-
-    generator: AbstractGenerator
-    critic: AbstractCritic
-
-
-class AdversarialStep:
-    """One round of the game: `critic_steps` updates of the critic, then `generator_steps` of the generator.
-
-    The defaults are Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661, algorithm 1 with the non-saturating
-    generator loss, and Adam as in Radford et al. 2016, https://arxiv.org/abs/1511.06434.  Metrics: `CriticStep`'s, of
-    the last critic update of the round, and `loss_generator`.  Raises FloatingPointError as `CriticStep` does.
-    """
-
-    def __init__(
-        self,
-        gan: TwoPlayer,
-        *,
-        lr: float = 2e-4,
-        lr_critic: float | None = None,
-        critic_loss: CriticLoss = objectives.bce_critic_loss,
-        generator_loss: GeneratorLoss = objectives.bce_generator_loss,
-        critic_steps: int = 1,
-        generator_steps: int = 1,
-        gradient_penalty: float = 0.0,
-        betas: tuple[float, float] = (0.5, 0.999),
-        seed: int = 0,
-    ) -> None:
-        self.gan = gan
-        self.generator_loss = generator_loss
-        self.critic_steps = critic_steps
-        self.generator_steps = generator_steps
-        self.critic_step = CriticStep(
-            gan.critic,
-            lr=lr if lr_critic is None else lr_critic,
-            loss=critic_loss,
-            gradient_penalty=gradient_penalty,
-            entropy_bonus=0.0,
-            betas=betas,
-            seed=seed,
-        )
-        self.optimiser = _adam(gan.generator, lr, betas=betas)
-        self.generator = _private_generator(gan.generator, seed + 1)
-
-    def __call__(self, x: Float[Tensor, "B *E"], context: Float[Tensor, "B *K"] | None = None) -> dict[str, float]:
-        self.gan.generator.train()
-        metrics: dict[str, float] = {}
-        for _ in range(self.critic_steps):
-            with torch.no_grad():
-                x_model = self.gan.generator.sample(len(x), context, generator=self.generator)
-            metrics = self.critic_step(x, x_model, context, context)
-        for _ in range(self.generator_steps):
-            metrics["loss_generator"] = self._update_generator(len(x), context)
-        return metrics
-
-    def _update_generator(self, n: int, context: Tensor | None) -> float:
-        x_model = self.gan.generator.sample(n, context, generator=self.generator)
-        loss = self.generator_loss(self.gan.critic.logit(x_model, context))
-        value = loss.item()
-        _require_finite(value, f"the generator's loss ({getattr(self.generator_loss, '__name__', '')})")
-        self.optimiser.zero_grad()
-        # gradients of the generator alone: the critic's own are neither needed nor left behind
-        parameters = [p for p in self.gan.generator.parameters() if p.requires_grad]
-        for parameter, grad in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
-            parameter.grad = grad
-        self.optimiser.step()
-        return value
-
-    def state_dict(self) -> dict[str, Any]:
-        return {
-            "critic_step": self.critic_step.state_dict(),
-            "generator_model": self.gan.generator.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "generator": self.generator.get_state(),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.critic_step.load_state_dict(state["critic_step"])
-        self.gan.generator.load_state_dict(state["generator_model"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.generator.set_state(state["generator"])
-
-
-def _adam(
+def adam(
     model: HasLoss | nn.Module, lr: float, *, betas: tuple[float, float] = (0.9, 0.999), weight_decay: float = 0.0
 ) -> torch.optim.Optimizer:
     """AdamW (Adam where `weight_decay` is zero), in its one-kernel form where this build of torch has it."""
@@ -310,7 +225,7 @@ def _adam(
         return torch.optim.AdamW(parameters, lr=lr, betas=betas, weight_decay=weight_decay)
 
 
-def _private_generator(model: HasLoss | nn.Module, seed: int) -> torch.Generator:
+def private_generator(model: HasLoss | nn.Module, seed: int) -> torch.Generator:
     return torch.Generator(next(model.parameters()).device).manual_seed(seed)
 
 
@@ -318,11 +233,11 @@ def _step(optimiser: torch.optim.Optimizer, max_grad_norm: float | None) -> None
     if max_grad_norm is not None:
         parameters: Iterable[Tensor] = (p for group in optimiser.param_groups for p in group["params"])
         norm = nn.utils.clip_grad_norm_(parameters, max_grad_norm)
-        _require_finite(norm.item(), "the norm of the gradient")
+        require_finite(norm.item(), "the norm of the gradient")
     optimiser.step()
 
 
-def _require_finite(value: float, name: str) -> None:
+def require_finite(value: float, name: str) -> None:
     if not math.isfinite(value):
         raise FloatingPointError(
             f"{name} is {value}; no parameter was changed by it: look for nan or huge values in the batch, or lower lr"

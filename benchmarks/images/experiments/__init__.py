@@ -1,0 +1,1 @@
+"""The implicit models and the operations on them: an experiment for each system.  `EXPERIMENTS` names them all."""
