@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from generative_core import (
+    DCGAN,
+    DRAGAN,
     FVSBN,
     GAN,
     IAF,
@@ -20,12 +22,15 @@ from generative_core import (
     NICE,
     RBM,
     VAE,
+    WGANGP,
     AbstractCritic,
     AbstractGenerator,
+    AbstractTwoPlayer,
     Bernoulli,
     BoltzmannMachine,
     Categorical,
     ClassConditionalGaussian,
+    ConditionalGAN,
     DeepBoltzmannMachine,
     DiagonalBiLSTM,
     Diffusion,
@@ -36,6 +41,7 @@ from generative_core import (
     GaussianMixture,
     GaussianRBM,
     Glow,
+    HingeGAN,
     LogitFromScore,
     MixtureOfGaussians,
     MLPCritic,
@@ -47,8 +53,10 @@ from generative_core import (
     RowLSTM,
     ScoreDifference,
     VariationalGaussianMixture,
+    objectives,
 )
 from generative_core.adversarial.gan import MLPGenerator
+from generative_core.adversarial.networks import ConvCritic, ConvGenerator
 from generative_core.nets.conv import ConvDecoder, ConvEncoder
 from tests.generative_core.toys import ToyGaussian
 
@@ -98,6 +106,8 @@ CRITICS: dict[str, Callable[[], AbstractCritic]] = {
     "mlp_critic_conditional": lambda: MLPCritic(VECTOR, context_features=CONTEXT, hidden=(8,)),
     "mlp_critic_image": lambda: MLPCritic(IMAGE, hidden=(8,), normalise=False),
     "mlp_critic_spectral": lambda: MLPCritic(VECTOR, hidden=(8,), activation=nn.ReLU, spectral_norm=True),
+    "conv_critic": lambda: ConvCritic(IMAGE, channels=(4, 2)),
+    "conv_critic_conditional": lambda: ConvCritic(IMAGE, channels=(4,), context_features=CONTEXT),
     "logit_from_score": lambda: LogitFromScore(ToyGaussian([0.2, 0.1, -0.1])),
     "score_difference": lambda: ScoreDifference(ToyGaussian([1.0, 1.0, 1.0]), ToyGaussian([-1.0, -1.0, -1.0])),
 }
@@ -105,6 +115,8 @@ CRITICS: dict[str, Callable[[], AbstractCritic]] = {
 GENERATORS: dict[str, Callable[[], AbstractGenerator]] = {
     "mlp_generator": lambda: MLPGenerator(VECTOR, latent=2, hidden=(8,)),
     "mlp_generator_image": lambda: MLPGenerator(IMAGE, latent=2, hidden=(8,), output_activation=nn.Tanh),
+    "conv_generator": lambda: ConvGenerator(IMAGE, latent=2, channels=(4, 2)),
+    "conv_generator_signal": lambda: ConvGenerator((2, 9), latent=2, channels=(4,), norm=None),
 }
 
 
@@ -253,6 +265,35 @@ ENERGIES: dict[str, Case] = {
     "deep_boltzmann_machine": Case(lambda: DeepBoltzmannMachine(IMAGE, n_hidden=(6, 4)), binary=True),
 }
 
-TWO_PLAYERS: dict[str, Callable[[], GAN]] = {
-    "gan": lambda: GAN(VECTOR, latent=2, hidden=(8,)),
+
+@dataclass(frozen=True)
+class GameCase:
+    """A tiny game of two players, and what its batches hold."""
+
+    make: Callable[[], AbstractTwoPlayer]
+    batch: Callable[[AbstractTwoPlayer, int, torch.Generator], tuple[Tensor, ...]] = lambda game, n, generator: (
+        torch.randn(n, *game.event_shape, generator=generator).clamp(-1, 1),
+    )
+    """(game, rows, generator) -> one batch."""
+    context_at: int | None = None
+    """Which part of a batch `sample` takes as its context."""
+
+
+def labelled(game: AbstractTwoPlayer, n: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+    """(images, one-hot classes)."""
+    x = torch.randn(n, *game.event_shape, generator=generator).clamp(-1, 1)
+    return x, F.one_hot(torch.randint(CONTEXT, (n,), generator=generator), CONTEXT).float()
+
+
+# Implicit density: name -> GameCase(factory, batch=..., context_at=...)
+TWO_PLAYERS: dict[str, GameCase] = {
+    "gan": GameCase(lambda: GAN(VECTOR, latent=2, hidden=(8,))),
+    "gan_hinge": GameCase(lambda: GAN(VECTOR, latent=2, hidden=(8,), game=objectives.HINGE, r1=0.1)),
+    "dcgan": GameCase(lambda: DCGAN(IMAGE, latent=2, channels=(4, 2))),
+    "conditional_gan": GameCase(
+        lambda: ConditionalGAN(IMAGE, context_features=CONTEXT, latent=2, channels=(4, 2)), labelled, context_at=1
+    ),
+    "wgan_gp": GameCase(lambda: WGANGP(IMAGE, latent=2, channels=(4, 2))),
+    "hinge_gan": GameCase(lambda: HingeGAN(IMAGE, latent=2, channels=(4, 2))),
+    "dragan": GameCase(lambda: DRAGAN(IMAGE, latent=2, channels=(4, 2))),
 }
