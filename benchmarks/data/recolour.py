@@ -1,6 +1,7 @@
 """A domain beside grey images with a known map between the two: inverted, and coloured by what is shown."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.data.glyphs import COLOURS
@@ -25,3 +26,12 @@ def read_kind(y: Tensor) -> Tensor:
     directions = 1 - COLOURS.to(y.device)
     ink, directions = (part / part.norm(dim=1, keepdim=True).clamp_min(1e-6) for part in (ink, directions))
     return (ink @ directions.T).argmax(1)
+
+
+def on_clutter(x: Tensor, *, generator: torch.Generator) -> Tensor:
+    """Grey (n, 1, H, W) in [-1, 1], bright on black -> (n, 3, H, W): in a bright colour on dim, coloured clouds."""
+    n, _, height, width = x.shape
+    ink = (x + 1) / 2
+    colour = 0.5 + 0.5 * torch.rand(n, 3, 1, 1, generator=generator)
+    clouds = F.interpolate(0.5 * torch.rand(n, 3, 4, 4, generator=generator), size=(height, width), mode="bilinear")
+    return 2 * (ink * colour + (1 - ink) * clouds) - 1

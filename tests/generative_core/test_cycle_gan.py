@@ -115,7 +115,7 @@ def test_a_resumed_game_repeats_to_the_bit_with_its_history():
 
 
 def test_unpaired_batches_teach_it_to_invert():
-    """X: bright squares on black, Y: dark squares on white: G and F must turn the sign."""
+    """X: bright squares on black, Y: dark squares on white: from w = -0.2 both must find w = -1, b = 0."""
     torch.manual_seed(0)
     random = torch.Generator().manual_seed(0)
 
@@ -132,10 +132,10 @@ def test_unpaired_batches_teach_it_to_invert():
     model = tiny(event_shape=X, source_shape=X, history=20)
     model.generator = nn.ModuleDict({"to_y": nn.Conv2d(1, 1, 1), "to_x": nn.Conv2d(1, 1, 1)})  # w x + b
     for net in model.generator.values():
-        nn.init.zeros_(net.weight)  # undecided: the critics break the tie
+        nn.init.constant_(net.weight, -0.2)  # no cycle at all, and grey
     model.critic = nn.ModuleDict({domain: PatchNet(1, channels=(8,), norm=None) for domain in ("y", "x")})
-    fit(AdversarialStep(model, lr=2e-2), batches(), 120)
+    fit(AdversarialStep(model, lr=2e-2), batches(), 100)
     x = squares(16)
     with torch.no_grad():
-        assert (model.translate(x) + x).abs().mean() < 0.3  # copying is 1.9 away
+        assert (model.translate(x) + x).abs().mean() < 0.3  # 0.8 away at first
         assert (model.translate_back(-x) - x).abs().mean() < 0.3
