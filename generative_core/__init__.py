@@ -76,6 +76,8 @@ from generative_core.adversarial.dragan import DRAGAN
 from generative_core.translation.cycle_gan import CycleGAN
 from generative_core.translation.disco_gan import DiscoGAN
 from generative_core.translation.dtn import DTN
+from generative_core.translation.style_transfer import StyleTransfer
+from generative_core.translation.markovian_gan import MarkovianGAN
 
 # Scorer -> critic
 from generative_core.adapters import LogitFromScore, ScoreDifference
@@ -146,6 +148,7 @@ __all__ = [
     "KMeans",
     "LogitFromScore",
     "MLPCritic",
+    "MarkovianGAN",
     "MaximumLikelihoodStep",
     "MetricHistory",
     "MixtureOfGaussians",
@@ -163,6 +166,7 @@ __all__ = [
     "ScoreKind",
     "Scorer",
     "ShuffledBatches",
+    "StyleTransfer",
     "TensorBoard",
     "TrainStep",
     "VariationalGaussianMixture",

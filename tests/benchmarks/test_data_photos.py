@@ -42,7 +42,9 @@ def test_shrinking_takes_means_and_the_seed_decides_the_place():
 
 
 def test_petals_are_orange_and_leaves_are_not():
-    petals, leaves = (crops(name, "train", 20, generator=torch.Generator().manual_seed(0)) for name in ("petals", "leaves"))
+    petals, leaves = (
+        crops(name, "train", 20, generator=torch.Generator().manual_seed(0)) for name in ("petals", "leaves")
+    )
     assert (petals[:, 0] - petals[:, 2]).mean() > 0.5
     assert (leaves[:, 0] - leaves[:, 2]).mean().abs() < 0.5
 

@@ -2,7 +2,8 @@
 
 from benchmarks.images.experiments.experiment import Experiment
 from benchmarks.images.experiments.related import RELATED
+from benchmarks.images.experiments.stylistic import STYLISTIC
 from benchmarks.images.experiments.unconditional import UNCONDITIONAL
 from benchmarks.images.experiments.unpaired import UNPAIRED
 
-EXPERIMENTS: dict[str, Experiment] = {**UNCONDITIONAL, **UNPAIRED, **RELATED}
+EXPERIMENTS: dict[str, Experiment] = {**UNCONDITIONAL, **UNPAIRED, **RELATED, **STYLISTIC}

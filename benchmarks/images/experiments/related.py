@@ -20,7 +20,7 @@ MAX_ANGLE = math.radians(70)
 RECONSTRUCTION = 20.0  # the mean square of a letter's pixels is small beside log 2
 
 DISCO_GAN = {
-    "correlation": Measure("of the letter's angle in the translation with that in the input, without its sign", "higher"),
+    "correlation": Measure("of the letter's angle in the translation with the input's, without its sign", "higher"),
     "error": Measure("root mean square of the angle's difference, degrees, with the better of the two signs", "lower"),
     "spread": Measure("standard deviation of the translations' angles, by that of the inputs'", "neither"),
 }
@@ -120,7 +120,9 @@ def _angles(read: Tensor, angle: Tensor) -> dict[str, float]:
 
 
 DTN_MEASURES = {
-    "accuracy": Measure("share of the translations that a classifier of the target reads as the input's digit", "higher"),
+    "accuracy": Measure(
+        "share of the translations in which a classifier of the target reads the input's digit", "higher"
+    ),
     "f": Measure("mean square of f(x) - f(G(x)), by that of f(x) - f(x') for another input x'", "lower"),
 }
 
