@@ -83,7 +83,8 @@ def test_both_players_move_and_a_resumed_game_repeats_to_the_bit():
     before = {name: p.detach().clone() for name, p in whole.model.named_parameters()}
     for _ in range(3):
         whole(*batch())
-    assert [name for name, p in whole.model.named_parameters() if torch.equal(p, before[name])] == []
+    still = [name for name, p in whole.model.named_parameters() if torch.equal(p, before[name])]
+    assert still == ["critic.4.bias"]  # within the margins the two sides of the hinge balance exactly
     half(*batch())
     resumed.load_state_dict(half.state_dict())
     for _ in range(2):
