@@ -80,7 +80,7 @@ def _letters(lab: Lab, n: int, stream: int, *, is_target: bool, angle: Tensor | 
 
 
 class _AngleReader(nn.Module):
-    """x -> the angle, radians; `loss` takes (angle, x)."""
+    """x -> the angle, radians; `loss` takes (image, angle)."""
 
     def __init__(self, event_shape: Sequence[int]) -> None:
         super().__init__()
@@ -89,9 +89,9 @@ class _AngleReader(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.net(x).squeeze(1)
 
-    def loss(self, angle: Tensor, x: Tensor | None = None, *, generator: torch.Generator | None = None) -> Tensor:
-        assert x is not None
-        return (self(x) - angle).square()
+    def loss(self, x: Tensor, context: Tensor | None = None, *, generator: torch.Generator | None = None) -> Tensor:
+        assert context is not None
+        return (self(x) - context).square()
 
 
 def _regressor(lab: Lab) -> nn.Module:
@@ -105,7 +105,7 @@ def _regressor(lab: Lab) -> nn.Module:
     step = MaximumLikelihoodStep(reader, lr=2e-3, seed=JUDGE_SEED)
     images = torch.lerp(letters.images, blurred, share)
     n_steps = 2 if lab.smoke else 300
-    return lab.train("reader of angles", step, lab.batches(letters.angle, images, batch_size=64), n_steps=n_steps)
+    return lab.train("reader of angles", step, lab.batches(images, letters.angle, batch_size=64), n_steps=n_steps)
 
 
 def _angles(read: Tensor, angle: Tensor) -> dict[str, float]:

@@ -26,7 +26,7 @@ from generative_core.translation.perceptual import content_distance, gram_matrix
 class Seeing(nn.Module):
     """x (B, 3, H, W) -> maps after each of three convolutions, of the image's side, a half and a quarter of it.
 
-    `loss` takes (class, x): the letter and its colour from the means of the last maps.
+    `loss` takes (image, one-hot class), the letter and its colour, and reads the means of the last maps.
     """
 
     def __init__(self, *, channels: Sequence[int], kernel: int) -> None:
@@ -46,9 +46,9 @@ class Seeing(nn.Module):
             maps.append(x)
         return maps
 
-    def loss(self, label: Tensor, x: Tensor | None = None, *, generator: torch.Generator | None = None) -> Tensor:
-        assert x is not None
-        return F.cross_entropy(self.head(self(x)[-1].mean((2, 3))), label, reduction="none")
+    def loss(self, x: Tensor, context: Tensor | None = None, *, generator: torch.Generator | None = None) -> Tensor:
+        assert context is not None
+        return F.cross_entropy(self.head(self(x)[-1].mean((2, 3))), context, reduction="none")
 
 
 def seeing(lab: Lab, seed: int, *, channels: Sequence[int], kernel: int = 3) -> nn.Module:
@@ -58,15 +58,14 @@ def seeing(lab: Lab, seed: int, *, channels: Sequence[int], kernel: int = 3) -> 
     glyphs = draw_glyphs(letter, generator=random)
     ink = (glyphs.images + 1).amax(1, keepdim=True) / 2
     clouds = on_clutter(-torch.ones_like(ink), generator=random)  # the clouds alone
+    label = F.one_hot(letter * len(COLOURS) + glyphs.colour, len(LETTERS) * len(COLOURS)).float()
     images = torch.lerp(clouds, 2 * COLOURS[glyphs.colour][:, :, None, None] - 1, ink)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = Seeing(channels=channels, kernel=kernel).to(lab.device)
     step = MaximumLikelihoodStep(net, lr=3e-3, seed=seed)
     n_steps = 2 if lab.smoke else 200
-    return lab.train(
-        f"features {seed}", step, lab.batches(letter * len(COLOURS) + glyphs.colour, images), n_steps=n_steps
-    )
+    return lab.train(f"features {seed}", step, lab.batches(images, label), n_steps=n_steps)
 
 
 def _loss_network(lab: Lab) -> nn.Module:

@@ -60,7 +60,7 @@ def cycle_gan(lab: Lab, size: Size) -> Sequence[Row]:
         pictures.append(made[:12])
     torch.manual_seed(lab.seed)
     regression = PairedRegression(x.shape[1], y.shape[1], channels=size.channels[::-1]).to(lab.device)
-    lab.train("U-Net on pairs", MaximumLikelihoodStep(regression, lr=2e-3, seed=lab.seed), lab.batches(y, x))
+    lab.train("U-Net on pairs", MaximumLikelihoodStep(regression, lr=2e-3, seed=lab.seed), lab.batches(x, y))
     paired = in_batches(regression.translate, x_test)
     lab.picture([*pictures, paired[:12]], "test images; the truth; CycleGAN; no cycle; U-Net on pairs")
     copied = x_test.expand_as(y_test)
@@ -74,7 +74,7 @@ def cycle_gan(lab: Lab, size: Size) -> Sequence[Row]:
 
 
 class PairedRegression(nn.Module):
-    """The ceiling: E |tanh(U(x)) - y|, from pairs.  `loss` takes (y, x)."""
+    """The ceiling: E |tanh(U(x)) - y|, from pairs.  `loss` takes (x, y), y in the place of a context."""
 
     def __init__(self, in_channels: int, out_channels: int, *, channels: Sequence[int]) -> None:
         super().__init__()
@@ -83,9 +83,9 @@ class PairedRegression(nn.Module):
     def translate(self, x: Tensor) -> Tensor:
         return self.net(x).tanh()
 
-    def loss(self, y: Tensor, x: Tensor | None = None, *, generator: torch.Generator | None = None) -> Tensor:
-        assert x is not None
-        return F.l1_loss(self.translate(x), y, reduction="none").flatten(1).mean(1)
+    def loss(self, x: Tensor, context: Tensor | None = None, *, generator: torch.Generator | None = None) -> Tensor:
+        assert context is not None
+        return F.l1_loss(self.translate(x), context, reduction="none").flatten(1).mean(1)
 
 
 def unpaired(lab: Lab, x: Tensor, y: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
