@@ -35,7 +35,8 @@ def disco_gan(lab: Lab, size: Size) -> Sequence[Row]:
     read = _regressor(lab)
     x_test, angle = test.images.to(lab.device), test.angle.to(lab.device)
 
-    rows, pictures = [], [x_test[:12]]
+    rows: list[Row] = []
+    pictures = [x_test[:12]]
     contenders: list[tuple[str, tuple[float, float]]] = [
         ("DiscoGAN", (RECONSTRUCTION, RECONSTRUCTION)),
         ("GAN, one reconstruction", (RECONSTRUCTION, 0.0)),
@@ -147,7 +148,8 @@ def dtn(lab: Lab, size: Size) -> Sequence[Row]:
         change = (after - before).square().mean() / (before.roll(1, 0) - before).square().mean()
         return {"accuracy": accuracy(judge.net, made, labels_test), "f": change.item()}
 
-    rows, pictures = [], [source_test[:12], target_test[:12].to(lab.device)]
+    rows: list[Row] = []
+    pictures = [source_test[:12], target_test[:12].to(lab.device)]
     contenders = [("DTN", 15.0, 15.0), ("without L_CONST", 0.0, 15.0), ("without L_CONST, L_TID", 0.0, 0.0)]
     for name, const, identity in contenders:
         torch.manual_seed(lab.seed)

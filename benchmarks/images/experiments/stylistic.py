@@ -6,6 +6,7 @@ of these experiments translates: one for the losses, and another for judgement, 
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -130,7 +131,8 @@ def style_transfer(lab: Lab, size: Size) -> Sequence[Row]:
         }
         return values | ({"seconds": 100 * seconds / len(made)} if seconds is not None else {})
 
-    rows, pictures = [], [test3[:12], styles]
+    rows: list[Row] = []
+    pictures = [test3[:12], styles]
     batches = lab.batches(train.repeat(1, 3, 1, 1) if lab.smoke else train[:10_000].repeat(1, 3, 1, 1))
     for name, content, style in (
         ("one pass", CONTENT_WEIGHT, STYLE_WEIGHT),
@@ -139,7 +141,7 @@ def style_transfer(lab: Lab, size: Size) -> Sequence[Row]:
     ):
         model = ours if not rows else model_of(content, style)
         lab.train(name, MaximumLikelihoodStep(model, lr=2e-3, seed=lab.seed), batches)
-        made, seconds = _timed(lambda model=model: in_batches(model.eval().translate, test3))
+        made, seconds = _timed(partial(in_batches, model.eval().translate, test3))
         rows.append(Row(name, "ours" if not rows else "ablation", judged(made, seconds)))
         pictures.append(made[:12])
     n_steps = 2 if lab.smoke else 150
@@ -205,7 +207,8 @@ def markovian_gan(lab: Lab, size: Size) -> Sequence[Row]:
             values["content"] = (content_distance(maps, deep[: len(made)]).mean() / unlike).item()
         return values | ({"seconds": 100 * seconds / len(made)} if seconds is not None else {})
 
-    rows, pictures = [], [x[:12], held_out[:12]]
+    rows: list[Row] = []
+    pictures = [x[:12], held_out[:12]]
     for name, features, patch_layer in (
         ("Markovian GAN", net, 1),
         ("critic of pixel patches", _PixelsFirst(net), 0),
@@ -221,7 +224,7 @@ def markovian_gan(lab: Lab, size: Size) -> Sequence[Row]:
         if name == "no critic":
             step, batches = MaximumLikelihoodStep(_ContentAlone(model), lr=1e-3, seed=lab.seed), lab.batches(contents)
         lab.train(name, step, batches)
-        made, seconds = _timed(lambda model=model: in_batches(model.eval().translate, x))
+        made, seconds = _timed(partial(in_batches, model.eval().translate, x))
         rows.append(Row(name, "ours" if not rows else "ablation", judged(made, seconds)))
         pictures.append(made[:12])
     n_moved = min(len(x), 32 if not lab.smoke else 4)

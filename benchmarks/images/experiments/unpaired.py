@@ -39,9 +39,10 @@ def cycle_gan(lab: Lab, size: Size) -> Sequence[Row]:
             values["PSNR back"] = psnr(back, x_test).mean().item()
         return values
 
-    rows, pictures = [], [x_test[:12], y_test[:12]]
+    rows: list[Row] = []
+    pictures = [x_test[:12], y_test[:12]]
     half = len(x) // 2
-    for name, role, cycle in (("CycleGAN", "ours", 10.0), ("no cycle", "ablation", 0.0)):
+    for name, cycle in (("CycleGAN", 10.0), ("no cycle", 0.0)):
         torch.manual_seed(lab.seed)
         model = CycleGAN(
             y.shape[1:],
@@ -56,7 +57,7 @@ def cycle_gan(lab: Lab, size: Size) -> Sequence[Row]:
         lab.train(name, step, unpaired(lab, x[:half], y[half : 2 * half]))
         model.eval()
         made, back = in_batches(model.translate, x_test), in_batches(model.translate_back, y_test)
-        rows.append(Row(name, role, judged(made, back)))
+        rows.append(Row(name, "ours" if not rows else "ablation", judged(made, back)))
         pictures.append(made[:12])
     torch.manual_seed(lab.seed)
     regression = PairedRegression(x.shape[1], y.shape[1], channels=size.channels[::-1]).to(lab.device)
