@@ -90,8 +90,8 @@ class PairedRegression(nn.Module):
 
 
 def unpaired(lab: Lab, x: Tensor, y: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches (x, y) whose rows have nothing to do with one another."""
-    for (a,), (b,) in zip(lab.batches(x), lab.batches(y.flip(0)), strict=True):
+    """Batches (x, y) from two sets whose rows have nothing to do with one another."""
+    for (a,), (b,) in zip(lab.batches(x), lab.batches(y), strict=True):
         yield a, b
 
 
