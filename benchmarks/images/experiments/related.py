@@ -16,18 +16,21 @@ from generative_core import DTN, AdversarialStep, DiscoGAN, MaximumLikelihoodSte
 from generative_core.metrics import JudgeCNN, JudgeConfig, accuracy, in_batches, train_judge
 from generative_core.nets.conv import ConvEncoder
 
-MAX_ANGLE = math.radians(70)
+MAX_ANGLE = math.radians(45)
 RECONSTRUCTION = 20.0  # the mean square of a letter's pixels is small beside log 2
 
 DISCO_GAN = {
     "correlation": Measure("of the letter's angle in the translation with the input's, without its sign", "higher"),
     "error": Measure("root mean square of the angle's difference, degrees, with the better of the two signs", "lower"),
+    "one to one": Measure(
+        "share of the variance of the inputs' angles that the translations' angles explain", "higher"
+    ),
     "spread": Measure("standard deviation of the translations' angles, by that of the inputs'", "neither"),
 }
 
 
 def disco_gan(lab: Lab, size: Size) -> Sequence[Row]:
-    """A sans serif R and a serif F, turned by angles that have nothing to do with one another."""
+    """A sans serif P and a serif F, turned by angles that have nothing to do with one another."""
     n = 4_000 if not lab.smoke else 200
     x, y = _letters(lab, n, 1, is_target=False), _letters(lab, n, 2, is_target=True)
     test = _letters(lab, size.n_judged, 3, is_target=False)
@@ -70,7 +73,7 @@ def _letters(lab: Lab, n: int, stream: int, *, is_target: bool, angle: Tensor | 
     glyphs = draw_glyphs(
         torch.zeros(n, dtype=torch.int64),
         generator=generator,
-        letters="F" if is_target else "R",
+        letters="F" if is_target else "P",
         serif=is_target,
         colour=torch.zeros(n, dtype=torch.int64),
         is_bold=torch.ones(n, dtype=torch.int64),
@@ -114,9 +117,14 @@ def _angles(read: Tensor, angle: Tensor) -> dict[str, float]:
     read, angle = read.cpu(), angle.cpu()
     correlation = torch.corrcoef(torch.stack([read, angle]))[0, 1].nan_to_num()  # 0 where all are read alike
     sign = 1 if correlation >= 0 else -1
+    # inputs whose translations are alike, within three degrees: a relation may be one to one and yet not straight
+    alike = (read / math.radians(3)).round()
+    groups = [angle[alike == value] for value in alike.unique()]
+    within = sum(len(group) * group.var(correction=0).item() for group in groups) / len(angle)
     return {
         "correlation": correlation.abs().item(),
         "error": math.degrees((read - sign * angle).square().mean().sqrt().item()),
+        "one to one": 1 - within / angle.var(correction=0).item(),
         "spread": (read.std() / angle.std()).item(),
     }
 
