@@ -73,6 +73,11 @@ from generative_core.adversarial.conditional_gan import ConditionalGAN
 from generative_core.adversarial.wgan_gp import WGANGP
 from generative_core.adversarial.hinge_gan import HingeGAN
 from generative_core.adversarial.dragan import DRAGAN
+from generative_core.translation.cycle_gan import CycleGAN
+from generative_core.translation.disco_gan import DiscoGAN
+from generative_core.translation.dtn import DTN
+from generative_core.translation.style_transfer import StyleTransfer
+from generative_core.translation.markovian_gan import MarkovianGAN
 
 # Scorer -> critic
 from generative_core.adapters import LogitFromScore, ScoreDifference
@@ -91,6 +96,7 @@ from generative_core.training.steps import CriticStep, MaximumLikelihoodStep
 __all__ = [
     "DCGAN",
     "DRAGAN",
+    "DTN",
     "FVSBN",
     "GAN",
     "GSN",
@@ -122,9 +128,11 @@ __all__ = [
     "ConditionalGAN",
     "ContrastiveDivergenceStep",
     "CriticStep",
+    "CycleGAN",
     "DeepBoltzmannMachine",
     "DiagonalBiLSTM",
     "Diffusion",
+    "DiscoGAN",
     "DiscretisedLogisticMixture",
     "ExponentialMovingAverage",
     "FeatureConsistentVAE",
@@ -140,6 +148,7 @@ __all__ = [
     "KMeans",
     "LogitFromScore",
     "MLPCritic",
+    "MarkovianGAN",
     "MaximumLikelihoodStep",
     "MetricHistory",
     "MixtureOfGaussians",
@@ -157,6 +166,7 @@ __all__ = [
     "ScoreKind",
     "Scorer",
     "ShuffledBatches",
+    "StyleTransfer",
     "TensorBoard",
     "TrainStep",
     "VariationalGaussianMixture",

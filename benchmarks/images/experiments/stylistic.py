@@ -1,0 +1,287 @@
+"""Style and texture: Gram matrices come down while what is shown stays, in one pass and by moving pixels.
+
+There is no pretrained network here.  Features are those of small classifiers of printed letters on clouds, which none
+of these experiments translates: one for the losses, and another for judgement, with another seed and architecture.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from benchmarks.data.glyphs import COLOURS, LETTERS, draw_glyphs
+from benchmarks.data.photos import crops
+from benchmarks.data.recolour import on_clutter
+from benchmarks.images.experiments.experiment import Experiment, Measure, Row, Size
+from benchmarks.images.experiments.lab import JUDGE_SEED, LOSS_NETWORK_SEED, Lab
+from benchmarks.images.experiments.unpaired import unpaired
+from generative_core import AdversarialStep, MarkovianGAN, MaximumLikelihoodStep, StyleTransfer
+from generative_core.metrics import accuracy, in_batches
+from generative_core.nets.resnet import ResNetTranslator
+from generative_core.translation.perceptual import content_distance, gram_matrix, style_distance
+
+
+class Seeing(nn.Module):
+    """x (B, 3, H, W) -> maps after each of three convolutions, of the image's side, a half and a quarter of it.
+
+    `loss` takes (image, one-hot class), the letter and its colour, and reads the means of the last maps.
+    """
+
+    def __init__(self, *, channels: Sequence[int], kernel: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList()
+        n_in = 3
+        for i, n_out in enumerate(channels):
+            conv = nn.Conv2d(n_in, n_out, kernel, stride=min(i + 1, 2), padding=kernel // 2)
+            self.layers.append(nn.Sequential(conv, nn.BatchNorm2d(n_out), nn.ReLU()))
+            n_in = n_out
+        self.head = nn.Linear(n_in, len(LETTERS) * len(COLOURS))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        maps = []
+        for layer in self.layers:
+            x = layer(x)
+            maps.append(x)
+        return maps
+
+    def loss(self, x: Tensor, context: Tensor | None = None, *, generator: torch.Generator | None = None) -> Tensor:
+        assert context is not None
+        return F.cross_entropy(self.head(self(x)[-1].mean((2, 3))), context, reduction="none")
+
+
+def seeing(lab: Lab, seed: int, *, channels: Sequence[int], kernel: int = 3) -> nn.Module:
+    """A trained one."""
+    random = torch.Generator().manual_seed(seed)
+    letter = torch.randint(len(LETTERS), (2_000 if not lab.smoke else 100,), generator=random)
+    glyphs = draw_glyphs(letter, generator=random)
+    ink = (glyphs.images + 1).amax(1, keepdim=True) / 2
+    clouds = on_clutter(-torch.ones_like(ink), generator=random)  # the clouds alone
+    label = F.one_hot(letter * len(COLOURS) + glyphs.colour, len(LETTERS) * len(COLOURS)).float()
+    images = torch.lerp(clouds, 2 * COLOURS[glyphs.colour][:, :, None, None] - 1, ink)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = Seeing(channels=channels, kernel=kernel).to(lab.device)
+    step = MaximumLikelihoodStep(net, lr=3e-3, seed=seed)
+    n_steps = 2 if lab.smoke else 200
+    return lab.train(f"features {seed}", step, lab.batches(images, label), n_steps=n_steps)
+
+
+def _loss_network(lab: Lab) -> nn.Module:
+    return seeing(lab, LOSS_NETWORK_SEED, channels=(16, 32, 48))
+
+
+def _judging_network(lab: Lab) -> nn.Module:
+    return seeing(lab, JUDGE_SEED, channels=(12, 24, 48), kernel=5)
+
+
+@torch.no_grad()
+def _seen(net: nn.Module, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """The deepest maps and the Gram matrices of all."""
+    maps = net(x)
+    return maps[-1], [gram_matrix(layer) for layer in maps]
+
+
+STYLE = {
+    "content": Measure("distance of the loss network's deep maps to the input's, by that of noise", "lower"),
+    "Gram": Measure("distance of its Gram matrices to the style's, by that of noise", "lower"),
+    "Gram, judged": Measure("the same in a network that no loss knows", "lower"),
+    "accuracy": Measure("of a classifier of grey images on the result's grey values", "higher"),
+    "seconds": Measure("a hundred images", "lower"),
+}
+
+
+def style_transfer(lab: Lab, size: Size) -> Sequence[Row]:
+    """Grey articles in the style of a crop of petals."""
+    data = lab.images()
+    train, test = data.events("train"), data.events("test")[: size.n_judged].to(lab.device)
+    labels = data.labels("test")[: size.n_judged].to(lab.device)
+    judge = lab.judge("grey images", train.to(lab.device), data.labels("train"), test, labels)
+    net, other = _loss_network(lab), _judging_network(lab)
+    styles = crops("petals", "train", 8, generator=torch.Generator().manual_seed(lab.seed), side=28).to(lab.device)
+    test3 = test.repeat(1, 3, 1, 1)
+    n_moved = min(len(test), 100 if not lab.smoke else 8)  # moving pixels is slow
+    noise = 2 * torch.rand(test3.shape, generator=lab.random(5), device=lab.device) - 1
+
+    def model_of(content: float, style: float) -> StyleTransfer:
+        torch.manual_seed(lab.seed)
+        translator = ResNetTranslator(3, 3, channels=size.channels[::-1], blocks=2)
+        shape = test3.shape[1:]
+        model = StyleTransfer(
+            shape, net, styles, content=content, style=style, tv=0.01, translator=nn.Sequential(translator, nn.Tanh())
+        )
+        return model.to(lab.device)
+
+    judging = StyleTransfer(test3.shape[1:], other, styles, translator=nn.Identity()).to(lab.device)
+    ours = model_of(CONTENT_WEIGHT, STYLE_WEIGHT)
+
+    def judged(made: Tensor, seconds: float | None = None) -> dict[str, float]:
+        x, start = test3[: len(made)], noise[: len(made)]
+        with torch.no_grad():
+            loss, judge_loss, base, judge_base = (
+                model.losses(y, x) for y in (made, start) for model in (ours, judging)
+            )
+        values = {
+            "content": (loss.content.mean() / base.content.mean()).item(),
+            "Gram": (loss.style.mean() / base.style.mean()).item(),
+            "Gram, judged": (judge_loss.style.mean() / judge_base.style.mean()).item(),
+            "accuracy": accuracy(judge.net, made.mean(1, keepdim=True), labels[: len(made)]),
+        }
+        return values | ({"seconds": 100 * seconds / len(made)} if seconds is not None else {})
+
+    rows: list[Row] = []
+    pictures = [test3[:12], styles]
+    batches = lab.batches(train.repeat(1, 3, 1, 1) if lab.smoke else train[:10_000].repeat(1, 3, 1, 1))
+    for name, content, style in (
+        ("one pass", CONTENT_WEIGHT, STYLE_WEIGHT),
+        ("one pass, style alone", 0.0, STYLE_WEIGHT),
+        ("one pass, content alone", CONTENT_WEIGHT, 0.0),
+    ):
+        model = ours if not rows else model_of(content, style)
+        lab.train(name, MaximumLikelihoodStep(model, lr=2e-3, seed=lab.seed), batches)
+        made, seconds = _timed(partial(in_batches, model.eval().translate, test3))
+        rows.append(Row(name, "ours" if not rows else "ablation", judged(made, seconds)))
+        pictures.append(made[:12])
+    n_steps = 2 if lab.smoke else 150
+    moved, seconds = _timed(lambda: ours.optimise(test3[:n_moved], start=noise[:n_moved], n_steps=n_steps))
+    pictures.append(moved[:12])
+    lab.picture(pictures, "inputs; the style; one pass; style alone; content alone; pixels moved")
+    return [
+        rows[0],
+        Row("pixels moved, Gatys et al.", "ours", judged(moved, seconds)),
+        *rows[1:],
+        Row("noise, where the pixels start", "baseline", judged(noise)),
+        Row("mixed half and half with a crop", "baseline", judged((test3 + styles[:1]) / 2)),
+        Row("the input", "ceiling", judged(test3)),
+    ]
+
+
+CONTENT_WEIGHT, STYLE_WEIGHT = 1.0, 3.0
+
+
+def _timed(make: Callable[[], Tensor]) -> tuple[Tensor, float]:
+    began = time.perf_counter()
+    made = make()
+    if made.is_cuda:
+        torch.cuda.synchronize()
+    return made, time.perf_counter() - began
+
+
+MARKOVIAN = {
+    "Gram": Measure(
+        "distance of Gram matrices to the mean of held-out texture crops, by that of the contents", "lower"
+    ),
+    "content": Measure("distance of deep maps to the content's, by that of another content", "lower"),
+    "seconds": Measure("a hundred images", "lower"),
+}
+
+
+class _PixelsFirst(nn.Module):
+    """The maps of a network with the image itself before them."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        return [x, *self.net(x)]
+
+
+def markovian_gan(lab: Lab, size: Size) -> Sequence[Row]:
+    """Crops of a tower in the texture of petals; the half of each photograph that is judged is not trained on."""
+    random = torch.Generator().manual_seed(lab.seed + 5)
+    n = 1_000 if not lab.smoke else 100
+    contents, texture = (crops(name, "train", n, generator=random) for name in ("tower", "petals"))
+    x, held_out = (crops(name, "test", size.n_judged, generator=random).to(lab.device) for name in ("tower", "petals"))
+    net, other = _loss_network(lab), _judging_network(lab)
+    target = [gram.mean(0, keepdim=True) for gram in _seen(other, held_out)[1]]
+    deep, grams = _seen(other, x)
+    unstyled, unlike = style_distance(grams, target).mean(), content_distance(deep.roll(1, 0), deep).mean()
+
+    def judged(made: Tensor, seconds: float | None = None, *, is_of_x: bool = True) -> dict[str, float]:
+        maps, grams = _seen(other, made)
+        values = {"Gram": (style_distance(grams, target).mean() / unstyled).item()}
+        if is_of_x:
+            values["content"] = (content_distance(maps, deep[: len(made)]).mean() / unlike).item()
+        return values | ({"seconds": 100 * seconds / len(made)} if seconds is not None else {})
+
+    rows: list[Row] = []
+    pictures = [x[:12], held_out[:12]]
+    for name, features, patch_layer in (
+        ("Markovian GAN", net, 1),
+        ("critic of pixel patches", _PixelsFirst(net), 0),
+        ("no critic", net, 1),
+    ):
+        torch.manual_seed(lab.seed)
+        channels = (*size.channels, size.channels[-1])
+        model = MarkovianGAN(
+            x.shape[1:], features, content=0.5, tv=0.05, patch_layer=patch_layer, channels=channels, critic_channels=64
+        ).to(lab.device)
+        step: AdversarialStep | MaximumLikelihoodStep = AdversarialStep(model, lr=1e-3, seed=lab.seed)
+        batches: Iterator[tuple[Tensor, ...]] = unpaired(lab, contents, texture)
+        if name == "no critic":
+            step, batches = MaximumLikelihoodStep(_ContentAlone(model), lr=1e-3, seed=lab.seed), lab.batches(contents)
+        lab.train(name, step, batches)
+        made, seconds = _timed(partial(in_batches, model.eval().translate, x))
+        rows.append(Row(name, "ours" if not rows else "ablation", judged(made, seconds)))
+        pictures.append(made[:12])
+    n_moved = min(len(x), 32 if not lab.smoke else 4)
+    gatys = StyleTransfer(x.shape[1:], net, texture[:64].to(lab.device), style=3.0, tv=0.05, translator=nn.Identity())
+    gatys.to(lab.device)
+    n_steps = 2 if lab.smoke else 150
+    moved, seconds = _timed(lambda: gatys.optimise(x[:n_moved], n_steps=n_steps, generator=lab.random(6)))
+    pictures.append(moved[:12])
+    shown = texture[: size.n_judged].to(lab.device)
+    order = torch.randperm(shown.shape[2] * shown.shape[3], generator=lab.random(7), device=lab.device)
+    shuffled = shown.flatten(2)[:, :, order].view_as(shown)
+    tiled = F.interpolate(F.avg_pool2d(shown, 2), size=shown.shape[2] // 2, mode="bilinear").repeat(1, 1, 2, 2)
+    lab.picture(
+        [*pictures, shuffled[:12], tiled[:12]],
+        "contents; held-out texture; Markovian GAN; critic of pixel patches; no critic; pixels moved (Gatys et al.); "
+        "shuffled pixels; tiled at half size",
+    )
+    return [
+        *rows,
+        Row("pixels moved, Gatys et al.", "baseline", judged(moved, seconds)),
+        Row("shuffled pixels of the texture", "baseline", judged(shuffled, is_of_x=False)),
+        Row("the texture at half size, tiled", "baseline", judged(tiled, is_of_x=False)),
+        Row("the contents", "baseline", judged(x)),
+        Row("training crops of the texture", "ceiling", judged(shown, is_of_x=False)),
+    ]
+
+
+class _ContentAlone(nn.Module):
+    """The decoder of a Markovian GAN, trained without its critic."""
+
+    def __init__(self, model: MarkovianGAN) -> None:
+        super().__init__()
+        self.model = model
+        self.model.critic.requires_grad_(False)
+
+    def loss(self, x: Tensor, context: Tensor | None = None, *, generator: torch.Generator | None = None) -> Tensor:
+        terms = self.model.generator_terms(self.model.translate(x), x, x)
+        return (terms["content"] + terms["tv"]).expand(len(x))
+
+
+STYLISTIC: dict[str, Experiment] = {
+    "style-transfer": Experiment(
+        about="Style transfer, by Gatys et al. and Johnson et al.",
+        paper="https://arxiv.org/abs/1603.08155",
+        question="do content and Gram matrices both come nearer, and is the article still recognised?",
+        measures=STYLE,
+        run=style_transfer,
+        cpu=Size(steps=500, batch_size=8, channels=(32, 16), n_judged=500),
+        gpu=Size(steps=20_000, batch_size=32, channels=(128, 64, 32)),
+    ),
+    "markovian-gan": Experiment(
+        about="Markovian GAN",
+        paper="https://arxiv.org/abs/1604.04382",
+        question="does one pass carry a texture over, and how much faster than moving pixels?",
+        measures=MARKOVIAN,
+        run=markovian_gan,
+        cpu=Size(steps=600, batch_size=16, channels=(64, 32), n_judged=200),
+        gpu=Size(steps=20_000, batch_size=32, channels=(128, 64), n_judged=500),
+    ),
+}
