@@ -73,6 +73,8 @@ from generative_core.adversarial.conditional_gan import ConditionalGAN
 from generative_core.adversarial.wgan_gp import WGANGP
 from generative_core.adversarial.hinge_gan import HingeGAN
 from generative_core.adversarial.dragan import DRAGAN
+from generative_core.translation.pix2pix import Pix2Pix
+from generative_core.translation.pix2pix_hd import Pix2PixHD
 
 # Scorer -> critic
 from generative_core.adapters import LogitFromScore, ScoreDifference
@@ -145,6 +147,8 @@ __all__ = [
     "MixtureOfGaussians",
     "MultiScalePixelRNN",
     "OrderAgnosticNADE",
+    "Pix2Pix",
+    "Pix2PixHD",
     "PixelCNN",
     "PixelCNNPlusPlus",
     "PreviewGrid",

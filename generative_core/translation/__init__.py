@@ -1,0 +1,1 @@
+"""Image to image: games whose generator is given an image."""
