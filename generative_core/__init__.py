@@ -75,6 +75,8 @@ from generative_core.adversarial.hinge_gan import HingeGAN
 from generative_core.adversarial.dragan import DRAGAN
 from generative_core.translation.pix2pix import Pix2Pix
 from generative_core.translation.pix2pix_hd import Pix2PixHD
+from generative_core.translation.pixel_dtgan import PixelDTGAN
+from generative_core.translation.pose_guided import PG2
 
 # Scorer -> critic
 from generative_core.adapters import LogitFromScore, ScoreDifference
@@ -103,6 +105,7 @@ __all__ = [
     "MAF",
     "NADE",
     "NICE",
+    "PG2",
     "RBM",
     "VAE",
     "WGANGP",
@@ -151,6 +154,7 @@ __all__ = [
     "Pix2PixHD",
     "PixelCNN",
     "PixelCNNPlusPlus",
+    "PixelDTGAN",
     "PreviewGrid",
     "ProgressBar",
     "RealNVP",

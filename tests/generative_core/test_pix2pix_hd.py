@@ -70,7 +70,7 @@ def test_both_the_coarse_and_the_local_network_reach_the_image():
 
 def test_it_learns_without_any_distance_of_pixels():
     model, (target, source) = small(), pair(32)
-    fit(AdversarialStep(model, lr=2e-3), ShuffledBatches(target, source, batch_size=8, seed=0), 60)
+    fit(AdversarialStep(model, lr=2e-3), ShuffledBatches(target, source, batch_size=8, seed=0), 50)
     with torch.no_grad():
-        error = (model.translate(source) - target).abs().mean()
-    assert error < 0.15  # 0.25 for the constant 0, 0.5 for a copy of the source
+        both = torch.stack([model.translate(source).flatten(), target.flatten()])
+    assert torch.corrcoef(both)[0, 1] > 0.4  # -1 for a copy of the source

@@ -2,6 +2,8 @@
 
 from benchmarks.images.experiments.experiment import Experiment
 from benchmarks.images.experiments.image_pairs import IMAGE_PAIRS
+from benchmarks.images.experiments.item_in_scene import ITEM_IN_SCENE
+from benchmarks.images.experiments.poses import POSES
 from benchmarks.images.experiments.unconditional import UNCONDITIONAL
 
-EXPERIMENTS: dict[str, Experiment] = {**UNCONDITIONAL, **IMAGE_PAIRS}
+EXPERIMENTS: dict[str, Experiment] = {**UNCONDITIONAL, **IMAGE_PAIRS, **ITEM_IN_SCENE, **POSES}
