@@ -77,6 +77,8 @@ from generative_core.translation.pix2pix import Pix2Pix
 from generative_core.translation.pix2pix_hd import Pix2PixHD
 from generative_core.translation.pixel_dtgan import PixelDTGAN
 from generative_core.translation.pose_guided import PG2
+from generative_core.translation.everybody_dance_now import EverybodyDanceNow, normalise_poses
+from generative_core.translation.tp_gan import TPGAN
 
 # Scorer -> critic
 from generative_core.adapters import LogitFromScore, ScoreDifference
@@ -107,6 +109,7 @@ __all__ = [
     "NICE",
     "PG2",
     "RBM",
+    "TPGAN",
     "VAE",
     "WGANGP",
     "AISEstimate",
@@ -131,6 +134,7 @@ __all__ = [
     "DiagonalBiLSTM",
     "Diffusion",
     "DiscretisedLogisticMixture",
+    "EverybodyDanceNow",
     "ExponentialMovingAverage",
     "FeatureConsistentVAE",
     "Flow",
@@ -177,5 +181,6 @@ __all__ = [
     "linear_decay",
     "load_checkpoint",
     "nll",
+    "normalise_poses",
     "save_checkpoint",
 ]
