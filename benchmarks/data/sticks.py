@@ -26,6 +26,7 @@ ANGLES = (
 """Radians.  Lean and head to the right of the image; limbs from hanging down, outwards, a forearm's and a shin's
 relative to what it hangs on."""
 FLOOR = 0.94
+_EYE_RADIUS = 0.018
 _SHADE_OF_LEFT = 0.6  # how bright the left limbs are, beside the right ones
 
 
@@ -130,13 +131,27 @@ def joints_of(body: Body, angles: Tensor, x: Tensor | float = 0.5) -> Tensor:
 
 
 def render(appearance: Appearance, joints: Tensor, *, side: int = 32) -> Tensor:
-    """(n, 3, side, side) in [-1, 1]: each limb a line with round ends, its border as wide as a pixel."""
+    """(n, 3, side, side) in [-1, 1]: each limb a line with round ends, its border as wide as a pixel; black eyes."""
     distance = _distances(joints, side)  # (n, 10, side, side)
     cover = ((appearance.widths[:, :, None, None] - distance) * side + 0.5).clamp(0, 1)
     images = appearance.background[:, :, None, None].expand(-1, -1, side, side)
     for limb in range(len(LIMBS)):
         images = torch.lerp(images, appearance.colours[:, limb, :, None, None], cover[:, limb, None])
+    x, y = _pixel_centres(side)
+    for eye in eyes_of(joints).unbind(1):
+        distance = (x - eye[:, 0, None, None]).square() + (y - eye[:, 1, None, None]).square()
+        cover = ((_EYE_RADIUS - distance.sqrt()) * side + 0.5).clamp(0, 1)
+        images = torch.lerp(images, torch.full_like(images, -1), cover[:, None])
     return images
+
+
+def eyes_of(joints: Tensor) -> Tensor:
+    """(n, 2, 2): on either side of the head, a little below its joint."""
+    neck, head = joints[:, JOINTS.index("neck")], joints[:, HEAD]
+    up = head - neck
+    across = torch.stack([-up[:, 1], up[:, 0]], dim=1)
+    middle = head - 0.15 * up
+    return torch.stack([middle - 0.2 * across, middle + 0.2 * across], dim=1)
 
 
 def pose_maps(joints: Tensor, *, side: int = 32, std: float = 0.04) -> Tensor:

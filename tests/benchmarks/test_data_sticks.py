@@ -62,6 +62,7 @@ def test_limbs_are_drawn_in_their_colour_on_the_background():
     assert_close(images[:, :, 0, 0], look.background)
     assert_close(images[:, :, int(64 * 0.45), 32], look.colours[:, 4])  # the middle of the torso
     assert_close(images[:, :, int(64 * 0.24), 32], look.colours[:, 9])  # the head
+    assert_close(images[:, :, int(64 * 0.19), 33 - 3], torch.full((5, 3), -1.0))  # an eye
     assert images.abs().max() <= 1
     share = (images != look.background[:, :, None, None]).any(1).float().mean((1, 2))
     assert ((share > 0.08) & (share < 0.35)).all()

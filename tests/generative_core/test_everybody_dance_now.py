@@ -95,15 +95,13 @@ def test_the_head_game_does_not_move_the_frames():
     assert all(grad.abs().sum() > 0 for grad in grads)
 
 
-def test_it_learns_to_draw_poses():
-    model, data = small(), batch(16)
-    step = AdversarialStep(model, lr=3e-3)
-    for _ in range(60):
-        step(*data)
-    with torch.no_grad():
-        made = model.draw(*data).frames
-    both = torch.stack([made.flatten(), data[0].flatten()])
-    assert torch.corrcoef(both)[0, 1] > 0.5
+def test_generator_updates_lower_every_term_of_a_critic_that_stays():
+    model, data = small(), batch()
+    step = AdversarialStep(model, lr=2e-3, critic_steps=0)
+    metrics = [step(*data) for _ in range(12)]
+    for name in ("feature_matching", "head_matching"):
+        assert metrics[-1][f"generator/{name}"] < 0.95 * metrics[0][f"generator/{name}"]
+    assert metrics[-1]["loss_generator"] < 0.95 * metrics[0]["loss_generator"]
 
 
 def test_a_sample_is_a_frame_of_its_pose_and_the_frame_before():

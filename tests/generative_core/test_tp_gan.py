@@ -81,7 +81,7 @@ def test_the_identity_network_stays_as_it_was():
 
 
 def test_a_local_path_changes_the_face_only_around_its_place_in_the_template():
-    model, (frontal, source) = small().eval(), batch()
+    model, (_, source) = small().eval(), batch()
     moved = source.clone()
     moved[:, 1] = 0
     moved[:, 1, 12, 3] = 1  # the first landmark somewhere else: the whole profile is the same
@@ -104,7 +104,7 @@ def test_without_a_template_there_is_one_path_and_no_landmarks():
 
 
 def test_it_learns_to_move_a_mark_to_its_place():
-    model, data = small(symmetry=0.0), batch(16)
+    model, data = small(symmetry=0.0), batch()
     step = AdversarialStep(model, lr=5e-3)
     errors = [step(*data)["generator/l1"] for _ in range(60)]
     assert errors[-1] < 0.4 * errors[0]

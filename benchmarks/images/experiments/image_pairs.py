@@ -149,7 +149,7 @@ IMAGE_PAIRS: dict[str, Experiment] = {
         question="does a critic of patches bring back what the mean of all answers, the L1 optimum, blurs?",
         measures=MEASURES,
         run=pix2pix,
-        cpu=Size(steps=1_500, batch_size=32),
+        cpu=Size(steps=1_400, batch_size=32),
         gpu=Size(steps=60_000, channels=(256, 128, 64), n_judged=5_000),
     ),
     "pix2pix-hd": Experiment(
