@@ -40,7 +40,7 @@ class EverybodyDanceNow(AbstractTranslator):
     Nothing is random.  Train with `AdversarialStep`'s defaults; `animate` makes the video, `normalise_poses` fits the
     poses of another person to this one.  Raises ValueError on sources of another shape.
 
-    Paper: Chan et al. 2019, https://arxiv.org/abs/1808.07371, eq. 1-8.  Differs: both games are played at once, the
+    Paper: Chan et al. 2019, https://arxiv.org/abs/1808.07371.  Differs: both games are played at once, the
     head's on a copy of the frames without gradients; feature matching stands in for the perceptual network there too.
     """
 
@@ -164,7 +164,7 @@ def normalise_poses(
     is the ratio of the two heights, each the greatest from feet to head among the frames within `margin` of the close
     and of the far end, and linear in between.  Where a person stays at one distance the two ends are one.
 
-    Paper: Chan et al. 2019, https://arxiv.org/abs/1808.07371, sec. 8 (global pose normalization), eq. 9-10.  Differs:
+    Paper: Chan et al. 2019, https://arxiv.org/abs/1808.07371, global pose normalization.  Differs:
     the scale acts about the feet.
     """
     ends_source, ends_target = _ends(joints, ankles, head, margin), _ends(target, ankles, head, margin)

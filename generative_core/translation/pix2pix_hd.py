@@ -64,7 +64,7 @@ class CoarseToFine(nn.Module):
 class MultiScaleCritic(nn.Module):
     """`n_scales` critics of patches; the k-th sees the image halved k times.
 
-    Paper: Wang et al. 2018, https://arxiv.org/abs/1711.11585, sec. 3.2, eq. 3.
+    Paper: Wang et al. 2018, https://arxiv.org/abs/1711.11585, sec. 3.2.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Pix2PixHD(AbstractTranslator):
     coarse to fine: any module (B, source_channels, H, W) -> (B, C, H, W) that ends in [-1, 1].  Nothing is random.
     Train with `AdversarialStep`'s defaults, the paper's Adam(2e-4, 0.5).
 
-    Paper: Wang et al. 2018, https://arxiv.org/abs/1711.11585, eq. 2-5.  Differs: no instance maps, which need labels,
+    Paper: Wang et al. 2018, https://arxiv.org/abs/1711.11585, sec. 3.2.  Differs: no instance maps, which need labels,
     and no pretrained perceptual network.
     """
 

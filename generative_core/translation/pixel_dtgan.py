@@ -29,7 +29,7 @@ class PixelDTGAN(AbstractTranslator):
 
     Raises ValueError on sources of another shape and on batches of one.
 
-    Paper: Yoo et al. 2016, https://arxiv.org/abs/1603.07442, eq. 2-5.  Differs: the converter's loss is -log D, the
+    Paper: Yoo et al. 2016, https://arxiv.org/abs/1603.07442, sec. 4.  Differs: the converter's loss is -log D, the
     non-saturating one; the unassociated and the generated pairs share one weight, so that a logit of 0 is undecided;
     the term `l2`, which is the paper's baseline, can be added.
     """

@@ -104,5 +104,5 @@ class PG2(AbstractTranslator):
 def masked_l1(
     x: Float[Tensor, "B C H W"], target: Float[Tensor, "B C H W"], mask: Float[Tensor, "B 1 H W"]
 ) -> Float[Tensor, ""]:
-    """E |(x - target) (1 + mask)|, a mean over pixels (Ma et al. 2017, eq. 2)."""
+    """E |(x - target) (1 + mask)|, a mean over pixels (Ma et al. 2017, pose mask loss)."""
     return ((x - target).abs() * (1 + mask)).mean()

@@ -168,7 +168,7 @@ class _TwoPaths(nn.Module):
 
 
 def asymmetry(x: Float[Tensor, "B C H W"]) -> Float[Tensor, ""]:
-    """E |x - mirror(x)|, a mean over pixels (Huang et al. 2017, eq. 4)."""
+    """E |x - mirror(x)|, a mean over pixels (Huang et al. 2017, symmetry loss)."""
     return (x - x.flip(3)).abs().mean()
 
 
