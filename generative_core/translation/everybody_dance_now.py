@@ -44,6 +44,9 @@ class EverybodyDanceNow(AbstractTranslator):
     head's on a copy of the frames without gradients; feature matching stands in for the perceptual network there too.
     """
 
+    generator: nn.ModuleDict
+    critic: "_Critics"
+
     def __init__(
         self,
         event_shape: Sequence[int],
@@ -66,12 +69,7 @@ class EverybodyDanceNow(AbstractTranslator):
         if generator is None:
             generator = nn.Sequential(CoarseToFine(k + n, n, channels=channels), nn.Tanh())
         self.generator = nn.ModuleDict({"frame": generator, "head": UNet(k + n, n, channels=channels)})
-        self.critic = nn.ModuleDict(
-            {
-                "frames": MultiScaleCritic(2 * (k + n), n_scales=n_scales, channels=critic_channels),
-                "head": PatchNet(k + n, channels=critic_channels[:1], norm=None),
-            }
-        )
+        self.critic = _Critics(k + n, n_scales, critic_channels)
 
     def translate(
         self, source: Float[Tensor, "B S H W"], *, generator: torch.Generator | None = None
@@ -109,20 +107,20 @@ class EverybodyDanceNow(AbstractTranslator):
         """Least squares: of pairs of frames, the sum over scales, and of heads."""
         frames, maps = batch
         made, heads = drawn
-        logits = zip(*(self.critic["frames"](_stacked(x, maps)) for x in (frames, made)), strict=True)
+        logits = zip(*(self.critic.frames(_stacked(x, maps)) for x in (frames, made)), strict=True)
         losses = [objectives.least_squares_critic_loss(data, model) for data, model in logits]
-        sides = [self.critic["head"](self._head_pairs(maps, x)).flatten() for x in (self._heads(frames, maps), heads)]
+        sides = [self.critic.head(self._head_pairs(maps, x)).flatten() for x in (self._heads(frames, maps), heads)]
         return {"frames": torch.stack(losses).sum(), "head": objectives.least_squares_critic_loss(*sides)}
 
     def generator_terms(self, drawn: Drawn, *batch: Tensor, generator: torch.Generator | None = None) -> Terms:
         """Least squares and feature matching of both games."""
         frames, maps = batch
         made, heads = drawn
-        scales = self.critic["frames"].activations(_stacked(made, maps))
-        head_maps = self.critic["head"].activations(self._head_pairs(maps, heads))
+        scales = self.critic.frames.activations(_stacked(made, maps))
+        head_maps = self.critic.head.activations(self._head_pairs(maps, heads))
         with torch.no_grad():
-            scales_data = self.critic["frames"].activations(_stacked(frames, maps))
-            head_maps_data = self.critic["head"].activations(self._head_pairs(maps, self._heads(frames, maps)))
+            scales_data = self.critic.frames.activations(_stacked(frames, maps))
+            head_maps_data = self.critic.head.activations(self._head_pairs(maps, self._heads(frames, maps)))
         losses = [objectives.least_squares_generator_loss(layers[-1].flatten()) for layers in scales]
         distances = [feature_matching(a[:-1], b[:-1]) for a, b in zip(scales, scales_data, strict=True)]
         return {
@@ -145,6 +143,15 @@ class EverybodyDanceNow(AbstractTranslator):
         centre = peaks(maps)[:, self.head_map]
         pose, head = (crop(x, centre, self.head_side) for x in (maps, frames))
         return head + self.generator["head"](torch.cat([pose, head], dim=1))
+
+
+class _Critics(nn.Module):
+    """Of two frames in a row, and of heads; of poses beside images, both."""
+
+    def __init__(self, n_channels: int, n_scales: int, channels: Sequence[int]) -> None:
+        super().__init__()
+        self.frames = MultiScaleCritic(2 * n_channels, n_scales=n_scales, channels=channels)
+        self.head = PatchNet(n_channels, channels=channels[:1], norm=None)
 
 
 def normalise_poses(

@@ -29,6 +29,8 @@ class Pix2Pix(AbstractTranslator):
     halved; the output of a single source does not use batch statistics or dropout unless the model is in training mode.
     """
 
+    critic: PatchNet
+
     def __init__(
         self,
         event_shape: Sequence[int],

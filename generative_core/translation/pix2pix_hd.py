@@ -82,6 +82,7 @@ class MultiScaleCritic(nn.Module):
         """The maps of each critic after each of its layers, its logits (B, 1, h, w) last."""
         maps = []
         for i, critic in enumerate(self.critics):
+            assert isinstance(critic, PatchNet)
             x = halve(x) if i > 0 else x
             maps.append(critic.activations(x))
         return maps
@@ -104,6 +105,8 @@ class Pix2PixHD(AbstractTranslator):
     Paper: Wang et al. 2018, https://arxiv.org/abs/1711.11585, sec. 3.2.  Differs: no instance maps, which need labels,
     and no pretrained perceptual network.
     """
+
+    critic: MultiScaleCritic
 
     def __init__(
         self,

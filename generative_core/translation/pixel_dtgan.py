@@ -34,6 +34,8 @@ class PixelDTGAN(AbstractTranslator):
     the term `l2`, which is the paper's baseline, can be added.
     """
 
+    critic: "_Critics"
+
     def __init__(
         self,
         event_shape: Sequence[int],
@@ -56,12 +58,7 @@ class PixelDTGAN(AbstractTranslator):
             nn.Tanh(),
         )
         pair_shape = (source_channels + self.event_shape[0], *self.event_shape[1:])
-        self.critic = nn.ModuleDict(
-            {
-                "real": ConvCritic(self.event_shape, channels=channels, norm=nn.BatchNorm2d),
-                "domain": ConvCritic(pair_shape, channels=channels, norm=nn.BatchNorm2d),
-            }
-        )
+        self.critic = _Critics(self.event_shape, pair_shape, channels)
         self.apply(start_small)
 
     def translate(
@@ -107,4 +104,13 @@ class PixelDTGAN(AbstractTranslator):
 
     def _logits(self, source: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """Of the image alone, and of the pair; (B,) each."""
-        return self.critic["real"].logit(x), self.critic["domain"].logit(torch.cat([source, x], dim=1))
+        return self.critic.real.logit(x), self.critic.domain.logit(torch.cat([source, x], dim=1))
+
+
+class _Critics(nn.Module):
+    """Of images, and of pairs."""
+
+    def __init__(self, event_shape: Sequence[int], pair_shape: Sequence[int], channels: Sequence[int]) -> None:
+        super().__init__()
+        self.real = ConvCritic(event_shape, channels=channels, norm=nn.BatchNorm2d)
+        self.domain = ConvCritic(pair_shape, channels=channels, norm=nn.BatchNorm2d)

@@ -39,6 +39,9 @@ class PG2(AbstractTranslator):
     a copy of the coarse image without gradients; no fully connected layer in stage I.
     """
 
+    generator: nn.ModuleDict
+    critic: ConvCritic
+
     def __init__(
         self,
         event_shape: Sequence[int],

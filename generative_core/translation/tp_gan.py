@@ -46,6 +46,9 @@ class TPGAN(AbstractTranslator):
     no classification of the code; weights for means over elements.
     """
 
+    generator: "_TwoPaths"
+    critic: ConvCritic
+
     def __init__(
         self,
         event_shape: Sequence[int],

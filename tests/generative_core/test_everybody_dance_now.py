@@ -63,7 +63,7 @@ def test_only_the_head_is_refined_and_by_the_residual():
 
 def test_terms_with_undecided_critics_are_known():
     model, data = small(n_scales=2), batch()
-    for critic in (*model.critic["frames"].critics, model.critic["head"]):
+    for critic in (*model.critic.frames.critics, model.critic.head):
         nn.init.zeros_(critic.layers[-1][0].weight)
         nn.init.zeros_(critic.layers[-1][0].bias)
     drawn = model.draw(*data)

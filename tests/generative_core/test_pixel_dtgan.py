@@ -25,7 +25,7 @@ def pair(n: int = 16) -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_terms_with_undecided_critics_are_known():
     model, (target, source) = small(real=0.5, domain=0.25, l2=3.0), pair()
-    for critic in model.critic.values():
+    for critic in (model.critic.real, model.critic.domain):
         torch.nn.init.zeros_(critic.encoder.output.weight)
         torch.nn.init.zeros_(critic.encoder.output.bias)
     assert [round(v.item(), 4) for v in model.critic_terms(target, target, source).values()] == [1.3863, 1.3863]
@@ -38,7 +38,7 @@ def test_terms_with_undecided_critics_are_known():
 def test_the_critic_of_pairs_learns_to_refuse_the_target_of_another_source():
     """What is generated here is the truth itself, so that only the association is left to learn."""
     model, (target, source) = small(), pair()
-    optimiser = torch.optim.Adam(model.critic["domain"].parameters(), lr=1e-2)
+    optimiser = torch.optim.Adam(model.critic.domain.parameters(), lr=1e-2)
     random = torch.Generator().manual_seed(0)
     for _ in range(60):
         loss = model.critic_terms(-target, target, source, generator=random)["domain"]
