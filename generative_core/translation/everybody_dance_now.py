@@ -68,7 +68,10 @@ class EverybodyDanceNow(AbstractTranslator):
         self.feature_matching = feature_matching
         if generator is None:
             generator = nn.Sequential(CoarseToFine(k + n, n, channels=channels), nn.Tanh())
-        self.generator = nn.ModuleDict({"frame": generator, "head": UNet(k + n, n, channels=channels)})
+        head = UNet(k + n, n, channels=channels)
+        for p in head.up[-1].parameters():
+            nn.init.zeros_(p)  # the residual begins at nothing: noise about the head is easily told
+        self.generator = nn.ModuleDict({"frame": generator, "head": head})
         self.critic = _Critics(k + n, n_scales, critic_channels)
 
     def translate(

@@ -164,7 +164,7 @@ DANCE: dict[str, Experiment] = {
         question="do the frame before, a network for the head and normalised poses each bring the true video nearer?",
         measures=MEASURES,
         run=everybody_dance_now,
-        cpu=Size(steps=900, batch_size=16, n_judged=240),
+        cpu=Size(steps=1_100, batch_size=16, n_judged=240),
         gpu=Size(steps=20_000, channels=(256, 128, 64), n_judged=240),
     ),
 }
