@@ -78,6 +78,12 @@ from generative_core.translation.disco_gan import DiscoGAN
 from generative_core.translation.dtn import DTN
 from generative_core.translation.style_transfer import StyleTransfer
 from generative_core.translation.markovian_gan import MarkovianGAN
+from generative_core.translation.pix2pix import Pix2Pix
+from generative_core.translation.pix2pix_hd import Pix2PixHD
+from generative_core.translation.pixel_dtgan import PixelDTGAN
+from generative_core.translation.pose_guided import PG2
+from generative_core.translation.everybody_dance_now import EverybodyDanceNow, normalise_poses
+from generative_core.translation.tp_gan import TPGAN
 
 # Scorer -> critic
 from generative_core.adapters import LogitFromScore, ScoreDifference
@@ -107,7 +113,9 @@ __all__ = [
     "MAF",
     "NADE",
     "NICE",
+    "PG2",
     "RBM",
+    "TPGAN",
     "VAE",
     "WGANGP",
     "AISEstimate",
@@ -134,6 +142,7 @@ __all__ = [
     "Diffusion",
     "DiscoGAN",
     "DiscretisedLogisticMixture",
+    "EverybodyDanceNow",
     "ExponentialMovingAverage",
     "FeatureConsistentVAE",
     "Flow",
@@ -154,8 +163,11 @@ __all__ = [
     "MixtureOfGaussians",
     "MultiScalePixelRNN",
     "OrderAgnosticNADE",
+    "Pix2Pix",
+    "Pix2PixHD",
     "PixelCNN",
     "PixelCNNPlusPlus",
+    "PixelDTGAN",
     "PreviewGrid",
     "ProgressBar",
     "RealNVP",
@@ -179,5 +191,6 @@ __all__ = [
     "linear_decay",
     "load_checkpoint",
     "nll",
+    "normalise_poses",
     "save_checkpoint",
 ]

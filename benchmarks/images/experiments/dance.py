@@ -1,0 +1,170 @@
+"""The motion of one person on another: stick figures, of which the true video of the transfer can be drawn."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.data import sticks
+from benchmarks.images.experiments.experiment import Experiment, Measure, Row, Size
+from benchmarks.images.experiments.lab import Lab
+from benchmarks.images.experiments.poses import masked_psnr
+from generative_core import AdversarialStep, EverybodyDanceNow, Pix2PixHD, normalise_poses
+from generative_core.metrics import in_batches
+from generative_core.nets.crop import crop, peaks
+from generative_core.nets.unet import UNet
+
+SIDE = 32
+SHAPE = (3, SIDE, SIDE)
+N_POSES = len(sticks.JOINTS)
+N_TRAIN_FRAMES = 400
+POSE_NOISE = 0.012  # std of a joint's estimated place, over the side
+HEAD_SIDE = 12
+SHORT = 0.75  # the second person's height over the first's
+
+MEASURES = {
+    "PSNR": Measure("peak signal-to-noise ratio to the true video, over the figure and around it, dB", "higher"),
+    "flicker": Measure("mean error of the difference of two frames in a row, grey values in [-1, 1]", "lower"),
+    "head_L1": Measure("mean absolute error in a square about the head, grey values in [-1, 1]", "lower"),
+}
+
+
+class Dance(NamedTuple):
+    """Videos of one appearance on a short body, and the poses of a tall one."""
+
+    frames: Tensor
+    """(N, 3, H, W), to learn from."""
+    joints: Tensor
+    """(N, 14, 2) of these frames."""
+    truth: Tensor
+    """(T, 3, H, W): the short body in the motion of the tall one."""
+    true_joints: Tensor
+    tall_joints: Tensor
+    """(T, 14, 2)."""
+
+
+def draw_dance(n_frames: int, n_test: int, *, generator: torch.Generator) -> Dance:
+    look = sticks.draw_appearances(1, generator=generator)
+    n_train_dances = 4
+    angles = [sticks.dance(n_frames // n_train_dances, generator=generator) for _ in range(n_train_dances)]
+    train_angles, motion = torch.cat(angles), sticks.dance(n_test, generator=generator)
+
+    def joints(angles: Tensor, height: float) -> Tensor:
+        return sticks.joints_of(sticks.scale_body(sticks.usual_body(len(angles)), height), angles)
+
+    def video(joints: Tensor) -> Tensor:
+        return sticks.render(
+            sticks.Appearance(*(part.expand(len(joints), *part.shape[1:]) for part in look)), joints, side=SIDE
+        )
+
+    learned, true = joints(train_angles, SHORT), joints(motion, SHORT)
+    return Dance(video(learned), learned, video(true), true, joints(motion, 1.0))
+
+
+def everybody_dance_now(lab: Lab, size: Size) -> Sequence[Row]:
+    random = torch.Generator().manual_seed(lab.seed)
+    dance = draw_dance(N_TRAIN_FRAMES, min(size.n_judged, 240), generator=random)
+    fitted = normalise_poses(dance.tall_joints, dance.joints, ankles=sticks.ANKLES, head=sticks.HEAD)
+    maps, raw_maps = (_maps(joints, random).to(lab.device) for joints in (fitted, dance.tall_joints))
+    model = EverybodyDanceNow(
+        SHAPE,
+        pose_channels=N_POSES,
+        head_map=sticks.HEAD,
+        head_side=HEAD_SIDE,
+        channels=tuple(size.channels)[::-1][:2],
+        critic_channels=tuple(size.channels)[::-1],
+        generator=_net(lab, size, N_POSES + 3),
+    ).to(lab.device)
+    lab.train("Everybody Dance Now", AdversarialStep(model, seed=lab.seed), _pairs(lab, size, dance))
+    single = Pix2PixHD(
+        SHAPE,
+        source_channels=N_POSES,
+        critic_channels=tuple(size.channels)[::-1],
+        generator=_net(lab, size, N_POSES),
+    ).to(lab.device)
+    lab.train("frame by frame", AdversarialStep(single, seed=lab.seed), _singles(lab, size, dance))
+    with torch.no_grad():
+        videos = {
+            "ours": model.animate(maps),
+            "unrefined": model.animate(maps, refine_heads=False),
+            "raw": model.animate(raw_maps),
+            "exact": model.animate(sticks.pose_maps(dance.true_joints, side=SIDE).to(lab.device)),
+            "single": in_batches(single.translate, maps),
+        }
+    nearest = torch.cdist(fitted.flatten(1), dance.joints.flatten(1)).argmin(1)
+    truth = dance.truth.to(lab.device)
+    lab.picture(
+        [x[:12] for x in (truth, videos["ours"], videos["single"], videos["raw"], dance.frames[nearest])],
+        "the true video; Everybody Dance Now; frame by frame; without normalisation of the poses; nearest frames",
+    )
+    judged = _judge(truth, dance, lab)
+    return [
+        Row("Everybody Dance Now", "ours", judged(videos["ours"])),
+        Row("frame by frame (pix2pixHD)", "ablation", judged(videos["single"])),
+        Row("without the network of the head", "ablation", judged(videos["unrefined"])),
+        Row("without normalisation of the poses", "ablation", judged(videos["raw"])),
+        Row("frame of the nearest pose", "baseline", judged(dance.frames[nearest].to(lab.device))),
+        Row("Everybody Dance Now, of the true poses", "ceiling", judged(videos["exact"])),
+    ]
+
+
+def flicker(video: Tensor, truth: Tensor) -> float:
+    """Mean absolute error of the differences of frames in a row: zero also for a constant error of every frame."""
+    return float((video.diff(dim=0) - truth.diff(dim=0)).abs().mean())
+
+
+def _judge(truth: Tensor, dance: Dance, lab: Lab) -> Callable[[Tensor], dict[str, float]]:
+    mask = sticks.pose_mask(dance.true_joints, side=SIDE).to(lab.device)
+    centre = peaks(sticks.pose_maps(dance.true_joints, side=SIDE))[:, sticks.HEAD].to(lab.device)
+
+    def judge(video: Tensor) -> dict[str, float]:
+        heads, true_heads = (crop(x, centre, HEAD_SIDE) for x in (video, truth))
+        return {
+            "PSNR": masked_psnr(video, truth, mask),
+            "flicker": flicker(video, truth),
+            "head_L1": float((heads - true_heads).abs().mean()),
+        }
+
+    return judge
+
+
+def _maps(joints: Tensor, random: torch.Generator) -> Tensor:
+    """Pose maps of joints as a detector would find them: each a little off, in every frame anew."""
+    return sticks.pose_maps(joints + POSE_NOISE * torch.randn(joints.shape, generator=random), side=SIDE)
+
+
+def _net(lab: Lab, size: Size, in_channels: int) -> nn.Module:
+    torch.manual_seed(lab.seed)
+    channels = tuple(size.channels)[::-1]
+    return nn.Sequential(UNet(in_channels, 3, channels=(*channels, channels[-1]), norm=nn.InstanceNorm2d), nn.Tanh())
+
+
+def _pairs(lab: Lab, size: Size, dance: Dance) -> Iterator[tuple[Tensor, ...]]:
+    """Two frames in a row; the dances that the frames are of join three times in all, which is let be."""
+    random = torch.Generator().manual_seed(lab.seed)
+    n = size.batch_size // 2  # as many frames as a batch of single ones
+    while True:
+        rows = torch.randint(len(dance.frames) - 1, (n, 1), generator=random) + torch.arange(2)  # (n, 2)
+        maps = _maps(dance.joints[rows].flatten(0, 1), random).unflatten(0, (n, 2))
+        yield dance.frames[rows].to(lab.device), maps.to(lab.device)
+
+
+def _singles(lab: Lab, size: Size, dance: Dance) -> Iterator[tuple[Tensor, ...]]:
+    random = torch.Generator().manual_seed(lab.seed)
+    while True:
+        rows = torch.randint(len(dance.frames), (size.batch_size,), generator=random)
+        yield dance.frames[rows].to(lab.device), _maps(dance.joints[rows], random).to(lab.device)
+
+
+DANCE: dict[str, Experiment] = {
+    "everybody-dance-now": Experiment(
+        about="Everybody Dance Now, the motion of a tall figure on a short one",
+        paper="https://arxiv.org/abs/1808.07371",
+        question="do the frame before, a network for the head and normalised poses each bring the true video nearer?",
+        measures=MEASURES,
+        run=everybody_dance_now,
+        cpu=Size(steps=1_100, batch_size=16, n_judged=240),
+        gpu=Size(steps=20_000, channels=(256, 128, 64), n_judged=240),
+    ),
+}
