@@ -74,6 +74,10 @@ from generative_core.adversarial.wgan_gp import WGANGP
 from generative_core.adversarial.hinge_gan import HingeGAN
 from generative_core.adversarial.dragan import DRAGAN
 
+from generative_core.diffusion.edm import EDM, Churn
+from generative_core.diffusion.flow_matching import FlowMatching
+from generative_core.diffusion.solvers import euler_step, heun_step, midpoint_step
+
 # Scorer -> critic
 from generative_core.adapters import LogitFromScore, ScoreDifference
 
@@ -91,6 +95,7 @@ from generative_core.training.steps import CriticStep, MaximumLikelihoodStep
 __all__ = [
     "DCGAN",
     "DRAGAN",
+    "EDM",
     "FVSBN",
     "GAN",
     "GSN",
@@ -118,6 +123,7 @@ __all__ = [
     "BoltzmannMachine",
     "Categorical",
     "CheckpointError",
+    "Churn",
     "ClassConditionalGaussian",
     "ConditionalGAN",
     "ContrastiveDivergenceStep",
@@ -129,6 +135,7 @@ __all__ = [
     "ExponentialMovingAverage",
     "FeatureConsistentVAE",
     "Flow",
+    "FlowMatching",
     "GatedPixelCNN",
     "Gaussian",
     "GaussianLikelihood",
@@ -164,10 +171,13 @@ __all__ = [
     "coding",
     "complete",
     "cosine_decay",
+    "euler_step",
     "fit",
+    "heun_step",
     "interpolate",
     "linear_decay",
     "load_checkpoint",
+    "midpoint_step",
     "nll",
     "save_checkpoint",
 ]

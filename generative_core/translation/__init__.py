@@ -1,0 +1,1 @@
+"""Implicit models from image to image: paired, unpaired and of style."""
