@@ -74,6 +74,9 @@ from generative_core.adversarial.wgan_gp import WGANGP
 from generative_core.adversarial.hinge_gan import HingeGAN
 from generative_core.adversarial.dragan import DRAGAN
 
+from generative_core.translation.srgan import SRGAN
+from generative_core.translation.context_encoder import ContextEncoder
+from generative_core.translation.perceptual_gan import PerceptualGAN
 from generative_core.diffusion.edm import EDM, Churn
 from generative_core.diffusion.flow_matching import FlowMatching
 from generative_core.diffusion.solvers import euler_step, heun_step, midpoint_step
@@ -107,6 +110,7 @@ __all__ = [
     "NADE",
     "NICE",
     "RBM",
+    "SRGAN",
     "VAE",
     "WGANGP",
     "AISEstimate",
@@ -126,6 +130,7 @@ __all__ = [
     "Churn",
     "ClassConditionalGaussian",
     "ConditionalGAN",
+    "ContextEncoder",
     "ContrastiveDivergenceStep",
     "CriticStep",
     "DeepBoltzmannMachine",
@@ -152,6 +157,7 @@ __all__ = [
     "MixtureOfGaussians",
     "MultiScalePixelRNN",
     "OrderAgnosticNADE",
+    "PerceptualGAN",
     "PixelCNN",
     "PixelCNNPlusPlus",
     "PreviewGrid",
