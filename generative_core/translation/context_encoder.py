@@ -33,6 +33,8 @@ class ContextEncoder(AbstractTranslator):
     masked pixels, and their rim does not weigh more; the critic sees the completed image, holes being anywhere.
     """
 
+    critic: ConvCritic
+
     def __init__(
         self,
         event_shape: Sequence[int],

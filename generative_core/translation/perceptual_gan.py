@@ -28,13 +28,15 @@ class PerceptualGAN(AbstractTranslator):
     w') and `trunk` maps f to F; copies of both are kept, frozen and in evaluation mode.  `event_shape` is that of F,
     `source_shape` that of the images.  A batch is (large, label_large, small, label_small): images of one shape, the
     small objects enlarged to it, and classes (B,); the two sides need not show the same objects.  G begins at zero.
-    With `adversarial=0` the critic learns the task alone.
+    A branch whose weight is zero learns all the same, and the generator does not listen to it.
 
     Raises ValueError for weights that are negative or both zero, and, when called, on images of another shape.
 
     Paper: Li et al. 2017, https://arxiv.org/abs/1706.05274, sec. 3.  Differs: whole images are classified where the
     paper classifies and bounds the regions of a detector, and the network that makes the features does not learn.
     """
+
+    critic: "_TwoBranches"
 
     def __init__(
         self,
@@ -93,10 +95,10 @@ class PerceptualGAN(AbstractTranslator):
         """The task on large objects, and cross-entropy of large and lifted features."""
         large, label, _, _ = batch
         features = self.features(large)
-        terms = {"perception": F.cross_entropy(self.classify(features), label)}
-        if self.adversarial > 0:
-            terms["adversarial"] = objectives.bce_critic_loss(self.critic.logit(features), self.critic.logit(drawn))
-        return terms
+        return {
+            "perception": F.cross_entropy(self.classify(features), label),
+            "adversarial": objectives.bce_critic_loss(self.critic.logit(features), self.critic.logit(drawn)),
+        }
 
     def generator_terms(self, drawn: Tensor, *batch: Tensor, generator: torch.Generator | None = None) -> Terms:
         """The task on the lifted features, and -log D."""

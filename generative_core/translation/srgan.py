@@ -33,6 +33,8 @@ class SRGAN(AbstractTranslator):
     convolution of stride 2 for each of the paper's pairs.
     """
 
+    critic: ConvCritic
+
     def __init__(
         self,
         event_shape: Sequence[int],

@@ -146,3 +146,14 @@ def test_undeclared_contexts_and_events_are_refused():
         EDM((2,), context_features=3).sample(4)
     with pytest.raises(ValueError, match="events"):
         EDM((2,)).loss(torch.zeros(4, 3))
+
+
+def test_samples_are_the_random_generators_and_nothing_elses():
+    model = EDM((3,), hidden=(8,), n_steps=4)
+    before = torch.get_rng_state()
+    first, same, other = (model.sample(5, generator=seeded(seed)) for seed in (3, 3, 4))
+    assert torch.equal(first, same)
+    assert not torch.equal(first, other)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert first.std(0).min() > 0  # the noise reaches every element
+    assert model.sample(0).shape == (0, 3)

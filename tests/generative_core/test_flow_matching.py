@@ -122,3 +122,14 @@ def test_settings_that_mean_nothing_are_refused():
         FlowMatching((2,), n_steps=0)
     with pytest.raises(ValueError, match="sigma_min"):
         StraightPath(1.0)
+
+
+def test_samples_are_the_random_generators_and_nothing_elses():
+    model = FlowMatching((3,), hidden=(8,), n_steps=4)
+    before = torch.get_rng_state()
+    first, same, other = (model.sample(5, generator=seeded(seed)) for seed in (3, 3, 4))
+    assert torch.equal(first, same)
+    assert not torch.equal(first, other)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert first.std(0).min() > 0  # the noise reaches every element
+    assert model.sample(0).shape == (0, 3)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from benchmarks.images.experiments.experiment import Experiment, Measure, Row, Size
+from benchmarks.images.experiments.experiment import Experiment, Measure, Role, Row, Size
 from benchmarks.images.experiments.judging import (
     SAMPLES,
     ImageTask,
@@ -29,7 +29,7 @@ from generative_core import (
     midpoint_step,
 )
 from generative_core.diffusion.edm import sigma_levels
-from generative_core.diffusion.flow_matching import StraightPath, TrigonometricPath
+from generative_core.diffusion.flow_matching import Path, StraightPath, TrigonometricPath
 from generative_core.diffusion.solvers import solve
 from generative_core.metrics import accuracy
 from generative_core.nets.time_unet import TimeUNet
@@ -73,13 +73,12 @@ def edm(lab: Lab, size: Size) -> Sequence[Row]:
     gaussian.fit(task.train, task.data.labels("train").to(lab.device))
 
     drawn: dict[str, Tensor] = {}
-    rows = []
+    rows: list[Row] = []
 
-    def judge(name: str, role: str, samples: Tensor, calls: int | None = None) -> None:
-        samples = samples.clamp(-1, 1)
-        drawn[name] = samples
-        values = judge_samples(task, samples) | {"asked": accuracy(task.judge.net, samples, asked)}
-        rows.append(Row(name, role, values if calls is None else values | {"calls": calls}))  # type: ignore[arg-type]
+    def judge(name: str, role: Role, samples: Tensor, calls: int) -> None:
+        drawn[name] = samples.clamp(-1, 1)
+        measured = {"asked": accuracy(task.judge.net, drawn[name], asked), "calls": float(calls)}
+        rows.append(Row(name, role, judge_samples(task, drawn[name]) | measured))
 
     with torch.no_grad():
         for n in step_counts(lab, size):
@@ -126,8 +125,8 @@ def step_counts(lab: Lab, size: Size) -> tuple[int, ...]:
 
 def flow_matching(lab: Lab, size: Size) -> Sequence[Row]:
     task = image_task(lab)
-    paths = {"straight paths": StraightPath(), "curved paths": TrigonometricPath()}
-    models = {}
+    paths: dict[str, Path] = {"straight paths": StraightPath(), "curved paths": TrigonometricPath()}
+    models: dict[str, FlowMatching] = {}
     for name, path in paths.items():
         torch.manual_seed(lab.seed)
         net = unet(size, task.data.event_shape)
@@ -141,20 +140,20 @@ def flow_matching(lab: Lab, size: Size) -> Sequence[Row]:
     gan = DCGAN(task.data.event_shape, channels=(64, 32)).to(lab.device)
     lab.train("DCGAN", AdversarialStep(gan, seed=lab.seed), lab.batches(task.train))
 
-    rows, drawn = [], {}
+    rows: list[Row] = []
+    drawn: dict[str, Tensor] = {}
     for name, trained in models.items():
         for n in step_counts(lab, size):
             samples = draw(lab, task, trained, n)
             drawn[f"{name}, {n} midpoint steps"] = samples
-            role = "ours" if name == "straight paths" else "ablation"
-            values = judge_samples(task, samples) | {"calls": 2 * n}
-            rows.append(Row(f"{name}, {n} midpoint steps", role, values))  # type: ignore[arg-type]
+            role: Role = "ours" if name == "straight paths" else "ablation"
+            rows.append(Row(f"{name}, {n} midpoint steps", role, judge_samples(task, samples) | {"calls": 2.0 * n}))
     n = 2 * step_counts(lab, size)[1]
     samples = draw(lab, task, models["straight paths"], n, is_euler=True)
-    rows.append(Row(f"straight paths, {n} Euler steps", "ours", judge_samples(task, samples) | {"calls": n}))
+    rows.append(Row(f"straight paths, {n} Euler steps", "ours", judge_samples(task, samples) | {"calls": float(n)}))
     with torch.no_grad():
         samples = gan.sample(task.n, generator=lab.random(7))
-    rows.append(Row("DCGAN", "baseline", judge_samples(task, samples) | {"calls": 1}))
+    rows.append(Row("DCGAN", "baseline", judge_samples(task, samples) | {"calls": 1.0}))
     rows.append(Row("a Gaussian a class", "baseline", gaussian_samples(lab, task)))
     rows.append(Row("real images", "ceiling", real_samples(task)))
     lab.picture(

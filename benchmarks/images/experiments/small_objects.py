@@ -31,11 +31,8 @@ def perceptual_gan(lab: Lab, size: Size) -> Sequence[Row]:
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(lab.seed)).to(lab.device)
     batch = (train, labels, small[order], labels[order])  # the two sides of a batch show different objects
     gans = {}
-    for name, weights in (
-        ("perceptual GAN", {}),
-        ("perception alone", {"adversarial": 0.0}),
-        ("critic alone", {"perception": 0.0}),
-    ):
+    contenders = (("perceptual GAN", 1.0, 1.0), ("perception alone", 0.0, 1.0), ("critic alone", 1.0, 0.0))
+    for name, adversarial, perception in contenders:
         torch.manual_seed(lab.seed)
         gan = PerceptualGAN(
             FEATURE_SHAPE,
@@ -44,7 +41,8 @@ def perceptual_gan(lab: Lab, size: Size) -> Sequence[Row]:
             trunk=base.blocks[3:],
             stem_channels=STEM_CHANNELS,
             n_classes=data.n_classes,
-            **weights,
+            adversarial=adversarial,
+            perception=perception,
         ).to(lab.device)
         trained = lab.train(name, AdversarialStep(gan, lr=5e-4, seed=lab.seed), lab.batches(*batch))
         assert isinstance(trained, PerceptualGAN)

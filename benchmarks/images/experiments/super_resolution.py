@@ -22,10 +22,17 @@ def srgan(lab: Lab, size: Size) -> Sequence[Row]:
     labels = task.data.labels("train").to(lab.device)
     features = loss_network(lab, large, labels)
 
-    def build(**settings: float) -> SRGAN:
+    def build(phi: nn.Module | None, *, content: float, adversarial: float) -> SRGAN:
         torch.manual_seed(lab.seed)
-        widths = {"channels": size.channels[0], "critic_channels": size.channels[::-1], "blocks": N_BLOCKS}
-        return SRGAN(task.data.event_shape, features=features if settings else None, **widths, **settings or PIXELS)
+        return SRGAN(
+            task.data.event_shape,
+            features=phi,
+            content=content,
+            adversarial=adversarial,
+            channels=size.channels[0],
+            blocks=N_BLOCKS,
+            critic_channels=size.channels[::-1],
+        )
 
     def train(name: str, model: SRGAN, lr: float) -> SRGAN:
         step = AdversarialStep(model.to(lab.device), lr=lr, betas=(0.9, 0.999), seed=lab.seed)
@@ -33,11 +40,10 @@ def srgan(lab: Lab, size: Size) -> Sequence[Row]:
         assert isinstance(trained, SRGAN)
         return trained
 
-    first = train("SRResNet", build(), 1e-3)
-    second = {"SRGAN": {"adversarial": 1e-3}, "features without a critic": {"adversarial": 0.0}}
+    first = train("SRResNet", build(None, content=1.0, adversarial=0.0), 1e-3)
     models = {"SRResNet, squared error": first}
-    for name, settings in second.items():
-        model = build(**settings)
+    for name, adversarial in (("SRGAN", 1e-3), ("features without a critic", 0.0)):
+        model = build(features, content=6e-3, adversarial=adversarial)
         model.generator.load_state_dict(first.generator.state_dict())
         models[name] = train(name, model, 3e-4)
 
@@ -70,10 +76,6 @@ def srgan(lab: Lab, size: Size) -> Sequence[Row]:
     )
     rows = [judge(name, roles[name], x) for name, x in made.items()]
     return [*rows, judge("other real images", "ceiling", task.test[task.n : 2 * task.n], None)]
-
-
-PIXELS = {"content": 1.0, "adversarial": 0.0}
-"""The first stage: squared error of the pixels."""
 
 
 def shrink(x: Tensor, *, side: int = 7) -> Tensor:
