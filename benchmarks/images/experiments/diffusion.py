@@ -175,7 +175,7 @@ DIFFUSION: dict[str, Experiment] = {
         question="in how many calls does a denoiser make better images than a GAN of as many updates?",
         measures=SAMPLES | {"asked": ASKED, "calls": CALLS},
         run=edm,
-        cpu=Size(steps=1_000, channels=(32, 16), n_judged=1_000),
+        cpu=Size(steps=1_200, channels=(32, 16), n_judged=1_000),
         gpu=Size(steps=40_000, batch_size=128, channels=(256, 128, 64), n_judged=5_000),
     ),
     "flow-matching": Experiment(

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.images.experiments.experiment import Experiment, Measure, Role, Row, Size
-from benchmarks.images.experiments.judging import FID, image_task
+from benchmarks.images.experiments.judging import FID, ImageTask, image_task
 from benchmarks.images.experiments.lab import LOSS_NETWORK_SEED, Lab
 from generative_core import SRGAN, AdversarialStep
 from generative_core.metrics import JudgeConfig, accuracy, frechet_distance, in_batches, load_judge, psnr, ssim
@@ -19,8 +19,7 @@ N_BLOCKS = 4
 def srgan(lab: Lab, size: Size) -> Sequence[Row]:
     task = image_task(lab)
     large, small = task.train, shrink(task.train)
-    labels = task.data.labels("train").to(lab.device)
-    features = loss_network(lab, large, labels)
+    features = loss_network(lab, task)
 
     def build(phi: nn.Module | None, *, content: float, adversarial: float) -> SRGAN:
         torch.manual_seed(lab.seed)
@@ -83,12 +82,11 @@ def shrink(x: Tensor, *, side: int = 7) -> Tensor:
     return F.interpolate(x, size=(side, side), mode="bicubic", antialias=True).clamp(-1, 1)
 
 
-def loss_network(lab: Lab, x: Tensor, labels: Tensor) -> nn.Module:
+def loss_network(lab: Lab, task: ImageTask) -> nn.Module:
     """Images -> the last maps of a classifier that judges nothing: another seed and a shorter training."""
     config = JudgeConfig(seed=LOSS_NETWORK_SEED, epochs=1 if lab.smoke else 2, batch_size=16 if lab.smoke else 128)
-    trained = load_judge(
-        x, labels.to(lab.device), x[:1000], labels[:1000].to(lab.device), n_classes=int(labels.max()) + 1, config=config
-    )
+    labels, labels_test = (task.data.labels(split).to(lab.device) for split in ("train", "test"))
+    trained = load_judge(task.train, labels, task.test, labels_test, n_classes=task.data.n_classes, config=config)
     lab.judges["inside the loss"] = {"sha256": trained.sha256, "accuracy_on_real": trained.test_accuracy}
     return trained.net.blocks
 
