@@ -85,6 +85,13 @@ from generative_core.translation.pose_guided import PG2
 from generative_core.translation.everybody_dance_now import EverybodyDanceNow, normalise_poses
 from generative_core.translation.tp_gan import TPGAN
 
+from generative_core.translation.srgan import SRGAN
+from generative_core.translation.context_encoder import ContextEncoder
+from generative_core.translation.perceptual_gan import PerceptualGAN
+from generative_core.diffusion.edm import EDM, Churn
+from generative_core.diffusion.flow_matching import FlowMatching
+from generative_core.diffusion.solvers import euler_step, heun_step, midpoint_step
+
 # Scorer -> critic
 from generative_core.adapters import LogitFromScore, ScoreDifference
 
@@ -103,6 +110,7 @@ __all__ = [
     "DCGAN",
     "DRAGAN",
     "DTN",
+    "EDM",
     "FVSBN",
     "GAN",
     "GSN",
@@ -115,6 +123,7 @@ __all__ = [
     "NICE",
     "PG2",
     "RBM",
+    "SRGAN",
     "TPGAN",
     "VAE",
     "WGANGP",
@@ -132,8 +141,10 @@ __all__ = [
     "BoltzmannMachine",
     "Categorical",
     "CheckpointError",
+    "Churn",
     "ClassConditionalGaussian",
     "ConditionalGAN",
+    "ContextEncoder",
     "ContrastiveDivergenceStep",
     "CriticStep",
     "CycleGAN",
@@ -146,6 +157,7 @@ __all__ = [
     "ExponentialMovingAverage",
     "FeatureConsistentVAE",
     "Flow",
+    "FlowMatching",
     "GatedPixelCNN",
     "Gaussian",
     "GaussianLikelihood",
@@ -163,6 +175,7 @@ __all__ = [
     "MixtureOfGaussians",
     "MultiScalePixelRNN",
     "OrderAgnosticNADE",
+    "PerceptualGAN",
     "Pix2Pix",
     "Pix2PixHD",
     "PixelCNN",
@@ -186,10 +199,13 @@ __all__ = [
     "coding",
     "complete",
     "cosine_decay",
+    "euler_step",
     "fit",
+    "heun_step",
     "interpolate",
     "linear_decay",
     "load_checkpoint",
+    "midpoint_step",
     "nll",
     "normalise_poses",
     "save_checkpoint",

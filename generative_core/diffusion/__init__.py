@@ -1,1 +1,1 @@
-"""Explicit density, approximate: a chain of small denoising steps, trained on a lower bound of log p(x)."""
+"""From noise to data along a path of many small steps: diffusion by its bound or by denoising, and flow matching."""

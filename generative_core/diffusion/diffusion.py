@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from generative_core.densities import standard_normal_kl
 from generative_core.families import AbstractVariational
-from generative_core.nets.mlp import MLP
+from generative_core.nets.timed_mlp import TimedMLP
 from generative_core.variational.networks import require_context, require_events
 
 
@@ -147,35 +147,6 @@ class Diffusion(AbstractVariational):
         """log alpha and log sigma."""
         log_snr = self.max_log_snr - (self.max_log_snr - self.min_log_snr) * t
         return 0.5 * F.logsigmoid(log_snr), 0.5 * F.logsigmoid(-log_snr)
-
-
-class TimedMLP(nn.Module):
-    """z (B, *E), t (B,) in [0, 1], context (B, K) -> (B, *E): an MLP that is told cos and sin of pi k t, k = 1 to 8."""
-
-    frequencies: Tensor
-
-    def __init__(
-        self,
-        event_shape: Sequence[int],
-        *,
-        context_features: int,
-        hidden: Sequence[int],
-        activation: Callable[[], nn.Module],
-    ) -> None:
-        super().__init__()
-        self.event_shape = tuple(event_shape)
-        n_dims = math.prod(self.event_shape)
-        self.register_buffer("frequencies", math.pi * torch.arange(1, 9), persistent=False)
-        n_in = n_dims + 2 * len(self.frequencies) + context_features
-        self.net = MLP(n_in, n_dims, hidden=hidden, activation=activation)
-
-    def forward(
-        self, z: Float[Tensor, "B *E"], t: Float[Tensor, "B"], context: Float[Tensor, "B K"] | None = None
-    ) -> Float[Tensor, "B *E"]:
-        phase = t.unsqueeze(1) * self.frequencies
-        parts = [z.flatten(1), phase.cos(), phase.sin()]
-        joined = torch.cat(parts if context is None else [*parts, context], dim=1)
-        return self.net(joined).unflatten(1, self.event_shape)
 
 
 def _noise_like(x: Tensor, generator: torch.Generator | None) -> Tensor:
