@@ -73,6 +73,8 @@ from generative_core.adversarial.conditional_gan import ConditionalGAN
 from generative_core.adversarial.wgan_gp import WGANGP
 from generative_core.adversarial.hinge_gan import HingeGAN
 from generative_core.adversarial.dragan import DRAGAN
+from generative_core.adversarial.vae_gan import VAEGAN
+from generative_core.adversarial.alpha_gan import AlphaGAN
 
 # Scorer -> critic
 from generative_core.adapters import LogitFromScore, ScoreDifference
@@ -103,6 +105,7 @@ __all__ = [
     "NICE",
     "RBM",
     "VAE",
+    "VAEGAN",
     "WGANGP",
     "AISEstimate",
     "AbstractCritic",
@@ -113,6 +116,7 @@ __all__ = [
     "AbstractTwoPlayer",
     "AbstractVariational",
     "AdversarialStep",
+    "AlphaGAN",
     "Autoencoder",
     "Bernoulli",
     "BoltzmannMachine",

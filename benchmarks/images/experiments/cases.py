@@ -1,6 +1,7 @@
 """All experiments: one visible dict.  A new system is one entry in its family's file."""
 
 from benchmarks.images.experiments.experiment import Experiment
+from benchmarks.images.experiments.hybrids import HYBRIDS
 from benchmarks.images.experiments.unconditional import UNCONDITIONAL
 
-EXPERIMENTS: dict[str, Experiment] = {**UNCONDITIONAL}
+EXPERIMENTS: dict[str, Experiment] = {**UNCONDITIONAL, **HYBRIDS}
