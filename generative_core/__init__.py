@@ -48,7 +48,6 @@ from generative_core.flows.glow import Glow
 from generative_core.flows.maf import MAF
 from generative_core.flows.iaf import IAF
 from generative_core.flows.flow import Flow
-from generative_core.flows.interpolation import interpolate
 
 # Explicit density, approximate
 from generative_core.diffusion.diffusion import Diffusion
@@ -75,6 +74,15 @@ from generative_core.adversarial.hinge_gan import HingeGAN
 from generative_core.adversarial.dragan import DRAGAN
 from generative_core.adversarial.vae_gan import VAEGAN
 from generative_core.adversarial.alpha_gan import AlphaGAN
+from generative_core.latent.interpolation import interpolate, walk
+from generative_core.latent.inversion import Inversion, invert
+from generative_core.latent.inpainting import inpaint
+from generative_core.latent.encoder import LatentEncoder
+from generative_core.latent.ano_gan import AnoGAN
+from generative_core.latent.age_cgan import AgeCGAN
+from generative_core.latent.ic_gan import IcGAN
+from generative_core.latent.breeding import Genealogy, breed
+from generative_core.latent.augmentation import augment
 
 # Scorer -> critic
 from generative_core.adapters import LogitFromScore, ScoreDifference
@@ -116,7 +124,9 @@ __all__ = [
     "AbstractTwoPlayer",
     "AbstractVariational",
     "AdversarialStep",
+    "AgeCGAN",
     "AlphaGAN",
+    "AnoGAN",
     "Autoencoder",
     "Bernoulli",
     "BoltzmannMachine",
@@ -138,10 +148,14 @@ __all__ = [
     "GaussianLikelihood",
     "GaussianMixture",
     "GaussianRBM",
+    "Genealogy",
     "Glow",
     "HasLoss",
     "HingeGAN",
+    "IcGAN",
+    "Inversion",
     "KMeans",
+    "LatentEncoder",
     "LogitFromScore",
     "MLPCritic",
     "MaximumLikelihoodStep",
@@ -165,13 +179,18 @@ __all__ = [
     "TrainStep",
     "VariationalGaussianMixture",
     "annealed_importance_sampling",
+    "augment",
+    "breed",
     "coding",
     "complete",
     "cosine_decay",
     "fit",
+    "inpaint",
     "interpolate",
+    "invert",
     "linear_decay",
     "load_checkpoint",
     "nll",
     "save_checkpoint",
+    "walk",
 ]
