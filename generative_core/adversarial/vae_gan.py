@@ -36,7 +36,7 @@ class VAEGAN(AbstractTwoPlayer):
     part sees its own losses alone: no gradient of D reaches the encoder, and gamma weighs L for the decoder only.  A
     batch is (x,), images in [-1, 1].  Raises ValueError where gamma is not positive.
 
-    Paper: Larsen et al. 2016, https://arxiv.org/abs/1512.09300, eq. 5-8 and algorithm 1.  Differs: reconstructions and
+    Paper: Larsen et al. 2016, https://arxiv.org/abs/1512.09300, algorithm 1.  Differs: reconstructions and
     samples weigh together as much as the data in the critic's loss; the non-saturating loss for the decoder.
     """
 

@@ -29,7 +29,7 @@ class AnoGAN:
     `model` is the generator of a GAN that was trained on normal events only, `features` what its critic embeds an event
     as (`ConvCritic.embed`); both in evaluation mode.  z is found by `steps` of Adam from each of `restarts` draws.
 
-    Paper: Schlegl et al. 2017, https://arxiv.org/abs/1703.05921, eq. 2-6, with weight 0.1 and 500 steps.
+    Paper: Schlegl et al. 2017, https://arxiv.org/abs/1703.05921, sec. 2, with weight 0.1 and 500 steps.
     """
 
     def __init__(

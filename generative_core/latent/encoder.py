@@ -22,8 +22,8 @@ class LatentEncoder(nn.Module):
 
     `encoder` (B, *E) -> (B, latent) takes the place of the convolutional one, whose maps have `channels`.
 
-    Papers: Antipov et al. 2017, https://arxiv.org/abs/1702.01983, sec. 2.2; Perarnau et al. 2016,
-    https://arxiv.org/abs/1611.06355, eq. 2.
+    Papers: Antipov et al. 2017, https://arxiv.org/abs/1702.01983, sec. 2; Perarnau et al. 2016,
+    https://arxiv.org/abs/1611.06355, sec. 3.
     """
 
     def __init__(

@@ -12,7 +12,7 @@ from generative_core.latent.inversion import Inversion, invert
 def context_weights(known: Float[Tensor, "B 1 H W"], *, window: int = 7) -> Float[Tensor, "B 1 H W"]:
     """The share of unknown pixels in a window around each known one; 0 at the unknown ones.
 
-    What is next to a hole says most of what is in it.  Yeh et al. 2017, eq. 3.  Raises ValueError on an even window.
+    What is next to a hole says most of what is in it.  Yeh et al. 2017.  Raises ValueError on an even window.
     """
     if window % 2 == 0:
         raise ValueError(f"a window has its pixel in the middle: give an odd side, not {window}")
@@ -38,7 +38,7 @@ def inpaint(
     `known` is 1 where x is to be kept and 0 in the hole, whose content is never read.  W is `context_weights`.  Both
     networks in evaluation mode.
 
-    Paper: Yeh et al. 2017, https://arxiv.org/abs/1607.07539, eq. 2-6.  Differs: pasted, without Poisson blending; the
+    Paper: Yeh et al. 2017, https://arxiv.org/abs/1607.07539, sec. 3.  Differs: pasted, without Poisson blending; the
     weight of realism is for pixels in [-1, 1].
     """
     weights = context_weights(known)

@@ -45,7 +45,7 @@ class Brightness(AbstractCritic):
     event_shape = IMAGE
 
     def logit(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        return x.flatten(1).sum(1)
+        return 0.1 * x.flatten(1).sum(1)
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:
