@@ -86,6 +86,7 @@ def _rebuilt(lab: Lab, task: ImageTask, rebuilt: Tensor, drawn: Tensor) -> dict[
 
 
 def alpha_gan(lab: Lab, size: Size) -> Sequence[Row]:
+    longer = 3 * size.steps  # points are cheap
     ring = load("ring").events("train").to(lab.device)
     task = image_task(lab)
     torch.manual_seed(lab.seed)
@@ -98,11 +99,18 @@ def alpha_gan(lab: Lab, size: Size) -> Sequence[Row]:
         critic=MLPCritic((2,), hidden=RING_HIDDEN, activation=leaky_relu, normalise=False),
     )
     alpha_step = AdversarialStep(alpha.to(lab.device), lr=1e-3, seed=lab.seed)
-    lab.train("alpha-GAN, ring", alpha_step, lab.batches(ring, batch_size=256))
+    lab.train("alpha-GAN, ring", alpha_step, lab.batches(ring, batch_size=256), n_steps=longer)
     gan = GAN((2,), latent=2, hidden=RING_HIDDEN).to(lab.device)
-    lab.train("GAN, ring", AdversarialStep(gan, lr=1e-3, seed=lab.seed), lab.batches(ring, batch_size=256))
+    lab.train(
+        "GAN, ring", AdversarialStep(gan, lr=1e-3, seed=lab.seed), lab.batches(ring, batch_size=256), n_steps=longer
+    )
     autoencoder = Autoencoder((2,), latent=2, hidden=RING_HIDDEN).to(lab.device)
-    lab.train("autoencoder, ring", MaximumLikelihoodStep(autoencoder, seed=lab.seed), lab.batches(ring, batch_size=256))
+    lab.train(
+        "autoencoder, ring",
+        MaximumLikelihoodStep(autoencoder, seed=lab.seed),
+        lab.batches(ring, batch_size=256),
+        n_steps=longer,
+    )
 
     images = AlphaGAN(task.data.event_shape, latent=LATENT, channels=size.channels).to(lab.device)
     lab.train("alpha-GAN, images", AdversarialStep(images, seed=lab.seed), lab.batches(task.train))
@@ -155,7 +163,7 @@ HYBRIDS: dict[str, Experiment] = {
             "MSE": Measure("mean squared error of the reconstructions, pixels in [-1, 1]", "lower"),
         },
         run=vae_gan,
-        cpu=Size(steps=1_200),
+        cpu=Size(steps=800),
         gpu=Size(steps=40_000, batch_size=128, channels=(256, 128), n_judged=5_000),
     ),
     "alpha-gan": Experiment(
@@ -169,7 +177,7 @@ HYBRIDS: dict[str, Experiment] = {
             "FID": FID,
         },
         run=alpha_gan,
-        cpu=Size(steps=1_200),
+        cpu=Size(steps=800),
         gpu=Size(steps=40_000, batch_size=128, channels=(256, 128), n_judged=5_000),
     ),
 }

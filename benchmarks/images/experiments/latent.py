@@ -99,8 +99,8 @@ def ano_gan(lab: Lab, size: Size) -> Sequence[Row]:
         torch.manual_seed(lab.seed)
         own = train[labels == normal]
         gan = train_dcgan(lab, f"DCGAN of class {normal}", own, size)
-        detector = AnoGAN(gan.generator, gan.critic.embed, steps=2 if lab.smoke else 150, restarts=2)
-        pixels_only = AnoGAN(gan.generator, gan.critic.embed, weight=0.0, steps=detector.steps, restarts=2)
+        detector = AnoGAN(gan.generator, gan.critic.embed, steps=2 if lab.smoke else 200)
+        pixels_only = AnoGAN(gan.generator, gan.critic.embed, weight=0.0, steps=detector.steps)
         autoencoder = Autoencoder(data.event_shape, latent=LATENT, hidden=(256,)).to(lab.device)
         lab.train(f"autoencoder of class {normal}", MaximumLikelihoodStep(autoencoder), lab.batches(own))
         mean = own.flatten(1).mean(0)

@@ -115,7 +115,7 @@ def augmentation(lab: Lab, size: Size) -> Sequence[Row]:
     data = lab.images()
     train, labels = data.events("train").to(lab.device), data.labels("train").to(lab.device)
     test, test_labels = (t[: size.n_judged].to(lab.device) for t in (data.events("test"), data.labels("test")))
-    n_classes = data.n_classes
+    n_classes, n_added, n_seeds = data.n_classes, *((8, 2) if lab.smoke else (ADDED_PER_CLASS, N_SEEDS))
     models: dict[str, Callable[[Tensor, Tensor, int], Sampler]] = {
         "a conditional GAN's": lambda x, y, seed: _gan(lab, size, x, y, n_classes, seed),
         "a conditional VAE's": lambda x, y, seed: _vae(lab, size, x, y, n_classes, seed),
@@ -126,25 +126,25 @@ def augmentation(lab: Lab, size: Size) -> Sequence[Row]:
         if name == "nothing":
             return x, y
         if name == "shifts and flips":
-            return _classical(x, y, n_classes, seed)
+            return _classical(x, y, n_classes * n_added, seed)
         model, random = models[name](x, y, seed), lab.random(20 + seed)
-        more, all_labels = augment(x, y, model, n_per_class=ADDED_PER_CLASS, n_classes=n_classes, generator=random)
+        more, all_labels = augment(x, y, model, n_per_class=n_added, n_classes=n_classes, generator=random)
         return more.clamp(-1, 1), all_labels
 
     added = ["nothing", "shifts and flips", *models]
     found: dict[str, dict[str, list[float]]] = {name: {} for name in [*added, "real labelled images"]}
     pictures: dict[str, Tensor] = {}
     for n_labels in LABELS_PER_CLASS:
-        for seed in range(N_SEEDS):
+        for seed in range(n_seeds):
             torch.manual_seed(lab.seed * 100 + seed)
             random = torch.Generator().manual_seed(lab.seed * 100 + seed)
             order = torch.randperm(len(train), generator=random).to(lab.device)
             own = [order[labels[order] == k] for k in range(n_classes)]
             few = torch.cat([rows[:n_labels] for rows in own])
-            many = torch.cat([rows[: n_labels + ADDED_PER_CLASS] for rows in own])
+            many = torch.cat([rows[: n_labels + n_added] for rows in own])
             for name in added:
                 x, y = enlarged(name, train[few], labels[few], seed)
-                pictures[name] = x[len(few) :][:: ADDED_PER_CLASS // 2][:12]
+                pictures[name] = x[len(few) :][:: n_added // 2][:12]
                 value = _classify(lab, (x, y), (test, test_labels), n_classes, seed)
                 found[name].setdefault(str(n_labels), []).append(value)
             value = _classify(lab, (train[many], labels[many]), (test, test_labels), n_classes, seed)
@@ -176,10 +176,9 @@ def _classify(lab: Lab, seen: tuple[Tensor, Tensor], unseen: tuple[Tensor, Tenso
     return accuracy(train_judge(*seen, n_classes=n_classes, config=config), *unseen)
 
 
-def _classical(x: Tensor, y: Tensor, n_classes: int, seed: int) -> tuple[Tensor, Tensor]:
+def _classical(x: Tensor, y: Tensor, n: int, seed: int) -> tuple[Tensor, Tensor]:
     """As many copies of random images as the models draw, mirrored half of the time and shifted by up to two pixels."""
     random = torch.Generator().manual_seed(seed)
-    n = n_classes * ADDED_PER_CLASS
     rows = torch.randint(len(x), (n,), generator=random).to(x.device)
     padded = F.pad(x[rows], [SHIFT] * 4, value=-1.0)
     height, width = x.shape[2:]
