@@ -11,7 +11,7 @@ from generative_core import objectives
 from generative_core.adversarial.coder import Coder, decode_three_ways
 from generative_core.adversarial.critic import MLPCritic
 from generative_core.adversarial.networks import ConvCritic, ConvGenerator, leaky_relu
-from generative_core.families import AbstractCritic, AbstractGenerator, AbstractTwoPlayer, Drawn, Terms
+from generative_core.families import AbstractCritic, AbstractGenerator, AbstractTwoPlayer, Terms
 from generative_core.nets.conv import ConvEncoder
 
 
@@ -52,6 +52,9 @@ class AlphaGAN(AbstractTwoPlayer):
     Paper: Rosca et al. 2017, https://arxiv.org/abs/1706.04987, algorithm 1.  Differs: the mean in the place of the sum
     of x' and G(noise) in the losses of D and of the generator.
     """
+
+    generator: Coder[nn.Module]
+    critic: _Critics
 
     def __init__(
         self,
@@ -107,7 +110,7 @@ class AlphaGAN(AbstractTwoPlayer):
         noise = self.generator.decoder.sample_latent(len(x), generator=generator)
         return _Draw(*decode_three_ways(self.generator.decoder, code, noise), code, noise)
 
-    def critic_terms(self, drawn: Drawn, *batch: Tensor, generator: torch.Generator | None = None) -> Terms:
+    def critic_terms(self, drawn: _Draw, *batch: Tensor, generator: torch.Generator | None = None) -> Terms:
         """The cross-entropies of the two critics."""
         (x,) = batch
         _, reconstruction, sample, code, noise = drawn
@@ -117,7 +120,7 @@ class AlphaGAN(AbstractTwoPlayer):
             "code": objectives.bce_critic_loss(self.critic.code.logit(noise), self.critic.code.logit(code)),
         }
 
-    def generator_terms(self, drawn: Drawn, *batch: Tensor, generator: torch.Generator | None = None) -> Terms:
+    def generator_terms(self, drawn: _Draw, *batch: Tensor, generator: torch.Generator | None = None) -> Terms:
         """The reconstruction, and minus both logits."""
         (x,) = batch
         reconstruction, fixed_code, sample, code, _ = drawn

@@ -13,6 +13,9 @@ E = TypeVar("E", bound=nn.Module)
 class Coder(nn.Module, Generic[E]):
     """z = encoder(x), x' = decoder(z): the generator's side of a game that reconstructs as well as it draws."""
 
+    encoder: E
+    decoder: AbstractGenerator
+
     def __init__(self, encoder: E, decoder: AbstractGenerator) -> None:
         super().__init__()
         self.encoder = encoder

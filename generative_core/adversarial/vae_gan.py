@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from generative_core import objectives
 from generative_core.adversarial.coder import Coder, decode_three_ways
 from generative_core.adversarial.networks import ConvCritic, ConvGenerator, leaky_relu, start_small
-from generative_core.families import AbstractTwoPlayer, Drawn, Terms
+from generative_core.families import AbstractTwoPlayer, Terms
 from generative_core.nets.conv import ConvEncoder
 from generative_core.variational.posteriors import DiagonalGaussian
 
@@ -39,6 +39,9 @@ class VAEGAN(AbstractTwoPlayer):
     Paper: Larsen et al. 2016, https://arxiv.org/abs/1512.09300, algorithm 1.  Differs: reconstructions and
     samples weigh together as much as the data in the critic's loss; the non-saturating loss for the decoder.
     """
+
+    generator: Coder[ConvEncoder]
+    critic: ConvCritic
 
     def __init__(
         self,
@@ -94,14 +97,14 @@ class VAEGAN(AbstractTwoPlayer):
         z = z.detach() + (z - z.detach()) / self.gamma
         return _Draw(*decode_three_ways(self.generator.decoder, z, noise), posterior.kl_terms().sum(1))
 
-    def critic_terms(self, drawn: Drawn, *batch: Tensor, generator: torch.Generator | None = None) -> Terms:
+    def critic_terms(self, drawn: _Draw, *batch: Tensor, generator: torch.Generator | None = None) -> Terms:
         """Cross-entropy."""
         (x,) = batch
         _, reconstruction, sample, _ = drawn
         made = torch.cat([reconstruction, sample])
         return {"adversarial": objectives.bce_critic_loss(self.critic.logit(x), self.critic.logit(made))}
 
-    def generator_terms(self, drawn: Drawn, *batch: Tensor, generator: torch.Generator | None = None) -> Terms:
+    def generator_terms(self, drawn: _Draw, *batch: Tensor, generator: torch.Generator | None = None) -> Terms:
         """The KL, gamma times the reconstruction, and -log D."""
         (x,) = batch
         reconstruction, fixed_code, sample, kl = drawn

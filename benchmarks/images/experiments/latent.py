@@ -53,9 +53,10 @@ def interpolation(lab: Lab, size: Size) -> Sequence[Row]:
     z0, z1 = (invert(gan.generator, x, steps=search, restarts=2, generator=lab.random(3)).z for x in ends)
     share = torch.linspace(0, 1, N_POINTS, device=lab.device).view(-1, 1, 1, 1, 1)
     with torch.no_grad():
+        mean0, mean1 = (vae.posterior(x).loc for x in ends)
         paths = {
             "NICE, by its own codes": interpolate(flow, *ends, N_POINTS),
-            "VAE, by its encoder": walk(vae.decode, *(vae.posterior(x).loc for x in ends), N_POINTS),
+            "VAE, by its encoder": walk(vae.decode, mean0, mean1, N_POINTS),
             "DCGAN, by search": walk(gan.generator, z0, z1, N_POINTS),
             "cross-fading pixels": torch.lerp(ends[0][None], ends[1][None], share),
         }
