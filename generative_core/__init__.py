@@ -48,7 +48,6 @@ from generative_core.flows.glow import Glow
 from generative_core.flows.maf import MAF
 from generative_core.flows.iaf import IAF
 from generative_core.flows.flow import Flow
-from generative_core.flows.interpolation import interpolate
 
 # Explicit density, approximate
 from generative_core.diffusion.diffusion import Diffusion
@@ -91,6 +90,17 @@ from generative_core.translation.perceptual_gan import PerceptualGAN
 from generative_core.diffusion.edm import EDM, Churn
 from generative_core.diffusion.flow_matching import FlowMatching
 from generative_core.diffusion.solvers import euler_step, heun_step, midpoint_step
+from generative_core.adversarial.vae_gan import VAEGAN
+from generative_core.adversarial.alpha_gan import AlphaGAN
+from generative_core.latent.interpolation import interpolate, walk
+from generative_core.latent.inversion import Inversion, invert
+from generative_core.latent.inpainting import inpaint
+from generative_core.latent.encoder import LatentEncoder
+from generative_core.latent.ano_gan import AnoGAN
+from generative_core.latent.age_cgan import AgeCGAN
+from generative_core.latent.ic_gan import IcGAN
+from generative_core.latent.breeding import Genealogy, breed
+from generative_core.latent.augmentation import augment
 
 # Scorer -> critic
 from generative_core.adapters import LogitFromScore, ScoreDifference
@@ -126,6 +136,7 @@ __all__ = [
     "SRGAN",
     "TPGAN",
     "VAE",
+    "VAEGAN",
     "WGANGP",
     "AISEstimate",
     "AbstractCritic",
@@ -136,6 +147,9 @@ __all__ = [
     "AbstractTwoPlayer",
     "AbstractVariational",
     "AdversarialStep",
+    "AgeCGAN",
+    "AlphaGAN",
+    "AnoGAN",
     "Autoencoder",
     "Bernoulli",
     "BoltzmannMachine",
@@ -163,10 +177,14 @@ __all__ = [
     "GaussianLikelihood",
     "GaussianMixture",
     "GaussianRBM",
+    "Genealogy",
     "Glow",
     "HasLoss",
     "HingeGAN",
+    "IcGAN",
+    "Inversion",
     "KMeans",
+    "LatentEncoder",
     "LogitFromScore",
     "MLPCritic",
     "MarkovianGAN",
@@ -196,17 +214,22 @@ __all__ = [
     "TrainStep",
     "VariationalGaussianMixture",
     "annealed_importance_sampling",
+    "augment",
+    "breed",
     "coding",
     "complete",
     "cosine_decay",
     "euler_step",
     "fit",
     "heun_step",
+    "inpaint",
     "interpolate",
+    "invert",
     "linear_decay",
     "load_checkpoint",
     "midpoint_step",
     "nll",
     "normalise_poses",
     "save_checkpoint",
+    "walk",
 ]

@@ -23,6 +23,8 @@ class DCGAN(AbstractGAN):
     Paper: Radford et al. 2016, https://arxiv.org/abs/1511.06434, sec. 3.
     """
 
+    critic: ConvCritic
+
     def __init__(self, event_shape: Sequence[int], *, latent: int = 100, channels: Sequence[int] = (128, 64)) -> None:
         super().__init__()
         self.event_shape = tuple(event_shape)

@@ -14,9 +14,9 @@ from generative_core.flows.base import StandardLogistic, StandardNormal
 from generative_core.flows.bijector import Chain, Inverse
 from generative_core.flows.elementwise import Affine, DiagonalScale
 from generative_core.flows.flow import AbstractFlow
-from generative_core.flows.interpolation import lerp, slerp
 from generative_core.flows.linear import reverse
 from generative_core.flows.masked_autoregressive import MaskedAutoregressive
+from generative_core.latent.interpolation import lerp, slerp
 from tests.generative_core.autoregressive_laws import shaken
 from tests.generative_core.flow_laws import assert_inverse, assert_log_det, noise, seeded
 from tests.generative_core.mixture_laws import integral

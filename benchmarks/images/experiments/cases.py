@@ -1,14 +1,18 @@
 """All experiments: one visible dict.  A new system is one entry in its family's file."""
 
+from benchmarks.images.experiments.attributes import ATTRIBUTES
 from benchmarks.images.experiments.dance import DANCE
 from benchmarks.images.experiments.diffusion import DIFFUSION
 from benchmarks.images.experiments.experiment import Experiment
 from benchmarks.images.experiments.frontal_faces import FRONTAL_FACES
+from benchmarks.images.experiments.hybrids import HYBRIDS
 from benchmarks.images.experiments.image_pairs import IMAGE_PAIRS
 from benchmarks.images.experiments.item_in_scene import ITEM_IN_SCENE
+from benchmarks.images.experiments.latent import LATENT_OPERATIONS
 from benchmarks.images.experiments.poses import POSES
 from benchmarks.images.experiments.related import RELATED
 from benchmarks.images.experiments.repair import REPAIR
+from benchmarks.images.experiments.selection import SELECTION
 from benchmarks.images.experiments.small_objects import SMALL_OBJECTS
 from benchmarks.images.experiments.stylistic import STYLISTIC
 from benchmarks.images.experiments.super_resolution import SUPER_RESOLUTION
@@ -16,14 +20,18 @@ from benchmarks.images.experiments.unconditional import UNCONDITIONAL
 from benchmarks.images.experiments.unpaired import UNPAIRED
 
 EXPERIMENTS: dict[str, Experiment] = {
+    **ATTRIBUTES,
     **DANCE,
     **DIFFUSION,
     **FRONTAL_FACES,
+    **HYBRIDS,
     **IMAGE_PAIRS,
     **ITEM_IN_SCENE,
+    **LATENT_OPERATIONS,
     **POSES,
     **RELATED,
     **REPAIR,
+    **SELECTION,
     **SMALL_OBJECTS,
     **STYLISTIC,
     **SUPER_RESOLUTION,

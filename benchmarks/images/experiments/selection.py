@@ -1,0 +1,236 @@
+"""What a conditional generator is good for: breeding images by taste, and enlarging small sets."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from benchmarks.images.experiments.experiment import Experiment, Measure, Role, Row, Size
+from benchmarks.images.experiments.hybrids import LATENT
+from benchmarks.images.experiments.judging import image_task
+from benchmarks.images.experiments.lab import LOSS_NETWORK_SEED, Lab
+from generative_core import (
+    VAE,
+    AdversarialStep,
+    ClassConditionalGaussian,
+    ConditionalGAN,
+    Genealogy,
+    MaximumLikelihoodStep,
+    Sampler,
+    augment,
+    breed,
+    invert,
+)
+from generative_core.latent.breeding import Birth
+from generative_core.metrics import JudgeConfig, accuracy, train_judge
+
+N_USERS = 5  # of each taste
+LITTER, SURVIVORS = 16, 4
+LABELS_PER_CLASS = (20, 100)
+ADDED_PER_CLASS = 100
+N_SEEDS = 3
+CLASSIFIER_UPDATES = 120
+CLASSIFIER_BATCH = 64
+SHIFT = 2  # pixels
+
+
+def gan_breeder(lab: Lab, size: Size) -> Sequence[Row]:
+    task = image_task(lab)
+    torch.manual_seed(lab.seed)
+    n_classes = task.data.n_classes
+    gan = ConditionalGAN(task.data.event_shape, context_features=n_classes, latent=LATENT, channels=size.channels)
+    batches = lab.batches(task.train, task.data.contexts("train"))
+    lab.train("conditional GAN", AdversarialStep(gan.to(lab.device), seed=lab.seed), batches)
+    generations = 2 if lab.smoke else 30
+    budget = (generations + 1) * LITTER
+    like_a_target = [_near(image) for image in task.test[:N_USERS]]
+    tastes = [*like_a_target, *(_between(task.judge.net, k, (k + 3) % n_classes) for k in range(N_USERS))]
+    best: dict[str, list[float]] = {"bred": [], "random": [], "founders": []}
+    images: dict[str, list[Tensor]] = {"bred": [], "random": []}
+    replayed = []
+    for i, taste in enumerate(tastes):
+        random = torch.Generator().manual_seed(lab.seed * 1_000 + i)
+        genealogy, fitness = breed(
+            gan.generator, taste, n_classes=n_classes, generations=generations, litter=LITTER, survivors=SURVIVORS,
+            generator=random,
+        )  # fmt: skip
+        found = Genealogy(LATENT, n_classes)
+        for seed in torch.randint(2**62, (budget,), generator=random).tolist():
+            found.add(Birth("found", (), seed))
+        by_luck, fitness_by_luck = _judged(lab, gan, found, taste)
+        best["bred"].append(float(fitness.max()))
+        best["random"].append(float(fitness_by_luck.max()))
+        best["founders"].append(float(fitness[:LITTER].max()))
+        bred, _ = _judged(lab, gan, genealogy, taste)
+        again, _ = _judged(lab, gan, genealogy.replay(), taste)
+        replayed.append(float(torch.equal(bred, again)))
+        images["bred"].append(bred[fitness.argmax()])
+        images["random"].append(by_luck[fitness_by_luck.argmax()])
+    search = invert(
+        gan.generator,
+        task.test[:N_USERS],
+        context=task.data.contexts("test")[:N_USERS].to(lab.device),
+        steps=2 if lab.smoke else 300,
+        restarts=4,
+        generator=lab.random(3),
+    )
+    lab.picture(
+        [task.test[:N_USERS], *(torch.stack(rows) for rows in images.values())],
+        "five targets; bred for them, then for five tastes between two classes; the best of as many random draws",
+    )
+    rows = {name: {"distance": -_mean(v[:N_USERS]), "between": _mean(v[N_USERS:])} for name, v in best.items()}
+    return [
+        Row("bred", "ours", {**rows["bred"], "replayed": _mean(replayed)}),
+        Row("the best of as many random draws", "ablation", rows["random"]),
+        Row("the best founder", "baseline", rows["founders"]),
+        Row("search by gradients", "ceiling", {"distance": float(search.residual.mean() / task.test[0].numel())}),
+    ]
+
+
+def _near(target: Tensor) -> Callable[[Tensor], Tensor]:
+    """Minus the mean squared error to one image."""
+    return lambda x: -(x - target).square().flatten(1).mean(1)
+
+
+def _between(net: torch.nn.Module, one: int, other: int) -> Callable[[Tensor], Tensor]:
+    """The least of twice two classes' probabilities, at most 1: half the one thing, half the other."""
+    return lambda x: 2 * net(x).softmax(1)[:, [one, other]].amin(1)
+
+
+@torch.no_grad()
+def _judged(
+    lab: Lab, gan: ConditionalGAN, genealogy: Genealogy, taste: Callable[[Tensor], Tensor]
+) -> tuple[Tensor, Tensor]:
+    z, classes = genealogy.genes(range(len(genealogy.births)))
+    images = gan.generator(z.to(lab.device), classes.to(lab.device))
+    return images, taste(images).cpu()
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def augmentation(lab: Lab, size: Size) -> Sequence[Row]:
+    data = lab.images()
+    train, labels = data.events("train").to(lab.device), data.labels("train").to(lab.device)
+    test, test_labels = (t[: size.n_judged].to(lab.device) for t in (data.events("test"), data.labels("test")))
+    n_classes, n_added, n_seeds = data.n_classes, *((8, 2) if lab.smoke else (ADDED_PER_CLASS, N_SEEDS))
+    models: dict[str, Callable[[Tensor, Tensor, int], Sampler]] = {
+        "a conditional GAN's": lambda x, y, seed: _gan(lab, size, x, y, n_classes, seed),
+        "a conditional VAE's": lambda x, y, seed: _vae(lab, size, x, y, n_classes, seed),
+        "a Gaussian a class's": lambda x, y, _: ClassConditionalGaussian(x.shape[1:], n_classes=n_classes).fit(x, y),
+    }
+
+    def enlarged(name: str, x: Tensor, y: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+        if name == "nothing":
+            return x, y
+        if name == "shifts and flips":
+            return _classical(x, y, n_classes * n_added, seed)
+        model, random = models[name](x, y, seed), lab.random(20 + seed)
+        more, all_labels = augment(x, y, model, n_per_class=n_added, n_classes=n_classes, generator=random)
+        return more.clamp(-1, 1), all_labels
+
+    added = ["nothing", "shifts and flips", *models]
+    found: dict[str, dict[str, list[float]]] = {name: {} for name in [*added, "real labelled images"]}
+    pictures: dict[str, Tensor] = {}
+    for n_labels in LABELS_PER_CLASS:
+        for seed in range(n_seeds):
+            torch.manual_seed(lab.seed * 100 + seed)
+            random = torch.Generator().manual_seed(lab.seed * 100 + seed)
+            order = torch.randperm(len(train), generator=random).to(lab.device)
+            own = [order[labels[order] == k] for k in range(n_classes)]
+            few = torch.cat([rows[:n_labels] for rows in own])
+            many = torch.cat([rows[: n_labels + n_added] for rows in own])
+            for name in added:
+                x, y = enlarged(name, train[few], labels[few], seed)
+                pictures[name] = x[len(few) :][:: n_added // 2][:12]
+                value = _classify(lab, (x, y), (test, test_labels), n_classes, seed)
+                found[name].setdefault(str(n_labels), []).append(value)
+            value = _classify(lab, (train[many], labels[many]), (test, test_labels), n_classes, seed)
+            found["real labelled images"].setdefault(str(n_labels), []).append(value)
+    shown = [images for name, images in pictures.items() if name != "nothing"]
+    lab.picture(shown, "added images, two of each class: " + "; ".join(name for name in pictures if name != "nothing"))
+    roles: dict[str, Role] = {
+        "nothing": "baseline",
+        "shifts and flips": "baseline",
+        "real labelled images": "ceiling",
+    }
+    return [Row(f"{name} added", roles.get(name, "ours"), _accuracies(by_count)) for name, by_count in found.items()]
+
+
+def _accuracies(by_count: dict[str, list[float]]) -> dict[str, float]:
+    values: dict[str, float] = {}
+    for count, each in by_count.items():
+        values[f"accuracy, {count}"] = _mean(each)
+        values[f"std, {count}"] = float(torch.tensor(each).std())
+    return values
+
+
+def _classify(lab: Lab, seen: tuple[Tensor, Tensor], unseen: tuple[Tensor, Tensor], n_classes: int, seed: int) -> float:
+    """Accuracy on real test images of a classifier, after as many updates whatever the count of images it has seen."""
+    batch_size = min(CLASSIFIER_BATCH, len(seen[0]))
+    updates = 4 if lab.smoke else CLASSIFIER_UPDATES
+    epochs = max(updates // (len(seen[0]) // batch_size), 1)
+    config = JudgeConfig(epochs=epochs, batch_size=batch_size, seed=LOSS_NETWORK_SEED + seed)
+    return accuracy(train_judge(*seen, n_classes=n_classes, config=config), *unseen)
+
+
+def _classical(x: Tensor, y: Tensor, n: int, seed: int) -> tuple[Tensor, Tensor]:
+    """As many copies of random images as the models draw, mirrored half of the time and shifted by up to two pixels."""
+    random = torch.Generator().manual_seed(seed)
+    rows = torch.randint(len(x), (n,), generator=random).to(x.device)
+    padded = F.pad(x[rows], [SHIFT] * 4, value=-1.0)
+    height, width = x.shape[2:]
+    moves = torch.randint(2 * SHIFT + 1, (n, 2), generator=random).tolist()
+    moved = torch.stack([image[:, i : i + height, j : j + width] for image, (i, j) in zip(padded, moves, strict=True)])
+    is_mirrored = torch.rand(n, generator=random).to(x.device) < 0.5
+    return torch.cat([x, torch.where(is_mirrored[:, None, None, None], moved.flip(3), moved)]), torch.cat([y, y[rows]])
+
+
+def _gan(lab: Lab, size: Size, x: Tensor, y: Tensor, n_classes: int, seed: int) -> Sampler:
+    model = ConditionalGAN(x.shape[1:], context_features=n_classes, latent=LATENT, channels=size.channels).to(
+        lab.device
+    )
+    batches = lab.batches(x, F.one_hot(y, n_classes).float())
+    lab.train(f"GAN of {len(x)}, seed {seed}", AdversarialStep(model.to(lab.device), seed=seed), batches)
+    return model
+
+
+def _vae(lab: Lab, size: Size, x: Tensor, y: Tensor, n_classes: int, seed: int) -> Sampler:
+    width = 8 * size.channels[0]
+    model = VAE(x.shape[1:], latent=LATENT // 2, context_features=n_classes, hidden=(width, width)).to(lab.device)
+    batches = lab.batches(x, F.one_hot(y, n_classes).float())
+    lab.train(f"VAE of {len(x)}, seed {seed}", MaximumLikelihoodStep(model, seed=seed), batches)
+    return model
+
+
+SELECTION: dict[str, Experiment] = {
+    "gan-breeder": Experiment(
+        about="GanBreeder",
+        paper="https://arxiv.org/abs/1809.11096",
+        question="does breeding by taste find what as many random draws do not, and does its genealogy replay?",
+        measures={
+            "distance": Measure("mean squared error of the best to a target image, pixels in [-1, 1]", "lower"),
+            "between": Measure("how evenly the best is of two classes by the judge, at most 1", "higher"),
+            "replayed": Measure("share of genealogies whose replay makes the same images bit for bit", "higher"),
+        },
+        run=gan_breeder,
+        cpu=Size(steps=1_200),
+        gpu=Size(steps=40_000, batch_size=128, channels=(256, 128), n_judged=5_000),
+    ),
+    "augmentation": Experiment(
+        about="Augmentation by samples",
+        paper="https://arxiv.org/abs/1711.04340",
+        question="do a model's samples, added to the few images that it was fitted to, help a classifier of them?",
+        measures={
+            "accuracy, 20": Measure("accuracy on test images with 20 labels a class, mean of three seeds", "higher"),
+            "std, 20": Measure("its standard deviation over the seeds", "neither"),
+            "accuracy, 100": Measure("accuracy on test images with 100 labels a class", "higher"),
+            "std, 100": Measure("its standard deviation over the seeds", "neither"),
+        },
+        run=augmentation,
+        cpu=Size(steps=250, channels=(32, 16)),
+        gpu=Size(steps=10_000, channels=(128, 64), n_judged=10_000),
+    ),
+}

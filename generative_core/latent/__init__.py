@@ -1,0 +1,1 @@
+"""Operations on latents: paths, inversion, edits, breeding."""
