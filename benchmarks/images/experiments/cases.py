@@ -1,6 +1,6 @@
 """All experiments: one visible dict.  A new system is one entry in its family's file."""
 
-from benchmarks.images.experiments.attributes import ATTRIBUTES
+from benchmarks.images.experiments.attribute_edits import ATTRIBUTE_EDITS
 from benchmarks.images.experiments.dance import DANCE
 from benchmarks.images.experiments.diffusion import DIFFUSION
 from benchmarks.images.experiments.experiment import Experiment
@@ -20,7 +20,7 @@ from benchmarks.images.experiments.unconditional import UNCONDITIONAL
 from benchmarks.images.experiments.unpaired import UNPAIRED
 
 EXPERIMENTS: dict[str, Experiment] = {
-    **ATTRIBUTES,
+    **ATTRIBUTE_EDITS,
     **DANCE,
     **DIFFUSION,
     **FRONTAL_FACES,

@@ -218,7 +218,7 @@ def _one_hot_of(scores: Tensor) -> Tensor:
     return F.one_hot(scores.argmax(1), scores.shape[1]).float()
 
 
-ATTRIBUTES: dict[str, Experiment] = {
+ATTRIBUTE_EDITS: dict[str, Experiment] = {
     "age-cgan": Experiment(
         about="Age-cGAN",
         paper="https://arxiv.org/abs/1702.01983",
