@@ -73,6 +73,7 @@ from generative_core.adversarial.conditional_gan import ConditionalGAN
 from generative_core.adversarial.wgan_gp import WGANGP
 from generative_core.adversarial.hinge_gan import HingeGAN
 from generative_core.adversarial.dragan import DRAGAN
+from generative_core.adversarial.gan3d import GAN3D
 
 # Scorer -> critic
 from generative_core.adapters import LogitFromScore, ScoreDifference
@@ -93,6 +94,7 @@ __all__ = [
     "DRAGAN",
     "FVSBN",
     "GAN",
+    "GAN3D",
     "GSN",
     "IAF",
     "IAFVAE",

@@ -2,5 +2,6 @@
 
 from benchmarks.images.experiments.experiment import Experiment
 from benchmarks.images.experiments.unconditional import UNCONDITIONAL
+from benchmarks.images.experiments.volumes import VOLUMES
 
-EXPERIMENTS: dict[str, Experiment] = {**UNCONDITIONAL}
+EXPERIMENTS: dict[str, Experiment] = {**UNCONDITIONAL, **VOLUMES}
