@@ -74,6 +74,7 @@ from generative_core.adversarial.wgan_gp import WGANGP
 from generative_core.adversarial.hinge_gan import HingeGAN
 from generative_core.adversarial.dragan import DRAGAN
 from generative_core.adversarial.gan3d import GAN3D
+from generative_core.adversarial.midinet import MidiNet
 
 # Scorer -> critic
 from generative_core.adapters import LogitFromScore, ScoreDifference
@@ -144,6 +145,7 @@ __all__ = [
     "MLPCritic",
     "MaximumLikelihoodStep",
     "MetricHistory",
+    "MidiNet",
     "MixtureOfGaussians",
     "MultiScalePixelRNN",
     "OrderAgnosticNADE",
