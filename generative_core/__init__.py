@@ -73,8 +73,10 @@ from generative_core.adversarial.conditional_gan import ConditionalGAN
 from generative_core.adversarial.wgan_gp import WGANGP
 from generative_core.adversarial.hinge_gan import HingeGAN
 from generative_core.adversarial.dragan import DRAGAN
+from generative_core.adversarial.attribute_gan import AttributeGAN
 from generative_core.adversarial.gan3d import GAN3D
 from generative_core.adversarial.midinet import MidiNet
+from generative_core.adversarial.stack_gan import StackGAN
 
 # Scorer -> critic
 from generative_core.adapters import LogitFromScore, ScoreDifference
@@ -116,6 +118,7 @@ __all__ = [
     "AbstractTwoPlayer",
     "AbstractVariational",
     "AdversarialStep",
+    "AttributeGAN",
     "Autoencoder",
     "Bernoulli",
     "BoltzmannMachine",
@@ -161,6 +164,7 @@ __all__ = [
     "ScoreKind",
     "Scorer",
     "ShuffledBatches",
+    "StackGAN",
     "TensorBoard",
     "TrainStep",
     "VariationalGaussianMixture",

@@ -26,12 +26,13 @@ class MidiNet(AbstractGAN):
 
         match_bars ||E x - E G||^2 + match_maps ||E f(x) - E f(G)||^2
 
-    `sample` gives a distribution over pitches at each step; `compose` takes the likeliest, and hands each bar on to the
-    next.  Raises ValueError for events that are no bars, and for a context that is missing or of another width.
+    `sample` takes the likeliest pitch of each step, with the gradient of the softmax; `compose` hands each bar on to
+    the next.  Raises ValueError for events that are no bars, and for a context that is missing or of another width.
 
     Paper: Yang et al. 2017, https://arxiv.org/abs/1703.10847, sec. 3; feature matching: Salimans et al. 2016,
-    https://arxiv.org/abs/1606.03498, sec. 3.1.  Differs: a softmax over the pitches, of which one sounds at a time; and
-    the critic sees the previous bar too, without which nothing tells the generator that a bar should go on from it.
+    https://arxiv.org/abs/1606.03498, sec. 3.1.  Differs: a softmax over the pitches, of which one sounds at a time, and its
+    straight-through likeliest in training too, since a critic tells the data's ones and zeros from anything between;
+    the critic sees the previous bar, without which nothing tells the generator that a bar should go on from it.
     """
 
     def __init__(
@@ -75,12 +76,11 @@ class MidiNet(AbstractGAN):
     def compose(
         self, chords: Float[Tensor, "n bars K"], *, generator: torch.Generator | None = None
     ) -> Float[Tensor, "n bars P T"]:
-        """Melodies over these chords: each bar is the likeliest pitches of a draw after the bar before it."""
+        """Melodies over these chords: each bar is a draw after the bar before it, the first after zeros."""
         bar = chords.new_zeros(len(chords), *self.event_shape)
         bars = []
         for chord in chords.unbind(1):
-            drawn = self.generator.sample(len(chord), bar_context(bar, chord), generator=generator)
-            bar = torch.zeros_like(drawn).scatter_(1, drawn.argmax(1, keepdim=True), 1.0)
+            bar = self.generator.sample(len(chord), bar_context(bar, chord), generator=generator)
             bars.append(bar)
         return torch.stack(bars, dim=1)
 
@@ -112,22 +112,27 @@ class _BarGenerator(AbstractGenerator):
         n_pitches, n_steps = event_shape
         self.first_shape = (channels, n_steps // 8)
         n_first = channels * n_steps // 8
-        self.input = nn.Sequential(nn.Linear(latent + chord_features, n_first), nn.BatchNorm1d(n_first), nn.ReLU())
+        dense = nn.Linear(latent + chord_features, n_first, bias=False)
+        self.input = nn.Sequential(dense, nn.BatchNorm1d(n_first), nn.ReLU())
         n_conditions = channels // 4
         kernels = [(n_pitches, 1), *[(n_conditions, 2)] * 3]  # the first keeps the length, each other halves it
         self.conditioner = nn.ModuleList(
-            nn.Sequential(nn.Conv1d(n_in, n_conditions, k, stride=k), nn.BatchNorm1d(n_conditions), leaky_relu())
+            nn.Sequential(
+                nn.Conv1d(n_in, n_conditions, k, stride=k, bias=False), nn.BatchNorm1d(n_conditions), leaky_relu()
+            )
             for n_in, k in kernels
         )
         n_in = channels + n_conditions + chord_features
         self.doublings = nn.ModuleList(
-            nn.Sequential(nn.ConvTranspose1d(n_in, channels, 2, stride=2), nn.BatchNorm1d(channels), nn.ReLU())
+            nn.Sequential(
+                nn.ConvTranspose1d(n_in, channels, 2, stride=2, bias=False), nn.BatchNorm1d(channels), nn.ReLU()
+            )
             for _ in range(3)
         )
         self.output = nn.Conv1d(n_in, n_pitches, 1)
 
     def forward(self, z: Float[Tensor, "n Z"], context: Float[Tensor, "n K"] | None = None) -> Float[Tensor, "n P T"]:
-        """Probabilities of the pitches at each step."""
+        """The likeliest pitch of each step, one-hot; gradients go to all probabilities (straight through)."""
         condition, chord = _split(context, self.event_shape, self.chord_features)
         conditions = []
         for layer in self.conditioner:
@@ -136,7 +141,9 @@ class _BarGenerator(AbstractGenerator):
         maps = self.input(torch.cat([z, chord], dim=1)).unflatten(1, self.first_shape)  # (n, C T/8) -> (n, C, T/8)
         for layer in self.doublings:
             maps = layer(with_planes(torch.cat([maps, conditions.pop()], dim=1), chord))
-        return self.output(with_planes(torch.cat([maps, conditions.pop()], dim=1), chord)).softmax(dim=1)
+        probabilities = self.output(with_planes(torch.cat([maps, conditions.pop()], dim=1), chord)).softmax(dim=1)
+        likeliest = torch.zeros_like(probabilities).scatter_(1, probabilities.argmax(1, keepdim=True), 1.0)
+        return likeliest + (probabilities - probabilities.detach())
 
 
 class _BarCritic(AbstractCritic):

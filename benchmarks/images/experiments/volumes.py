@@ -25,7 +25,7 @@ def gan_3d(lab: Lab, size: Size) -> Sequence[Row]:
     for name, gate in (("gated", 0.8), ("always", 1.0)):
         torch.manual_seed(lab.seed)
         model = GAN3D(EVENT_SHAPE, channels=size.channels, gate=gate).to(lab.device)
-        models[name] = lab.train(name, AdversarialStep(model, seed=lab.seed), lab.batches(train), model=model)
+        models[name] = lab.train(name, AdversarialStep(model, lr=1e-3, seed=lab.seed), lab.batches(train), model=model)
     with torch.no_grad():
         drawn = {name: model.sample(n, generator=lab.random(7)) for name, model in models.items()}  # type: ignore[operator]
     share = train.mean(0).expand(n, *EVENT_SHAPE)
