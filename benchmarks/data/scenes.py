@@ -18,7 +18,7 @@ VOCABULARY = tuple(itertools.chain(*SLOTS))
 
 _RGB = torch.tensor([[1.0, 0.2, 0.2], [0.2, 0.9, 0.3], [0.3, 0.4, 1.0], [1.0, 0.9, 0.2]])
 _RADII = (3, 5)
-_CENTRES = (6, 16, 26)
+_CENTRES = (6, 16, 25)
 _JITTER = 1  # pixels that a shape may stand off the centre of its place
 
 

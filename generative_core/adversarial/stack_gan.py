@@ -46,7 +46,7 @@ class StackGAN(AbstractGAN):
         channels: Sequence[int] = (128, 64),
         blocks: int = 2,
         mismatch: float = 0.5,
-        kl: float = 2.0,
+        kl: float = 1.0,
     ) -> None:
         super().__init__()
         self.event_shape = tuple(event_shape)

@@ -57,7 +57,7 @@ def test_without_a_slant_symmetric_letters_stand_upright_and_a_slant_leans():
 
 
 def test_bold_has_more_ink_and_a_greater_scale_too():
-    same = {"colour": torch.zeros(20, dtype=torch.int64), "slant": torch.zeros(20)}
+    same = {"colour": torch.zeros(20, dtype=torch.int64), "slant": torch.zeros(20), "side": 96}  # no pixel is skipped
     plain, bold, large = (
         ink(some(**same, is_bold=torch.full((20,), b), scale=torch.full((20,), s)).images).sum((1, 2))
         for b, s in ((0, 0.6), (1, 0.6), (0, 0.9))

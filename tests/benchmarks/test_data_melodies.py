@@ -1,5 +1,7 @@
 """Melodies keep to the grammar, breaches are counted, and a MIDI file says what was put into it."""
 
+import itertools
+
 import pytest
 import torch
 from torch.testing import assert_close
@@ -17,7 +19,7 @@ def test_the_grammar_keeps_its_own_rules():
     assert melodies.pitches.shape == (100, 4, 16)
     assert 0 <= melodies.pitches.min() < melodies.pitches.max() < N_PITCHES
     assert check(melodies) == (1.0, 1.0, 1.0, 1.0)
-    steps = {(a, b) for chords in melodies.chords.tolist() for a, b in zip(chords, chords[1:], strict=False)}
+    steps = {(a, b) for chords in melodies.chords.tolist() for a, b in itertools.pairwise(chords)}
     assert steps <= {(a, b) for a, after in enumerate(FOLLOWS) for b in after}
 
 
@@ -67,7 +69,15 @@ def test_codes_name_pitch_and_chord():
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [(0, "00"), (0x40, "40"), (0x7F, "7f"), (0x80, "8100"), (0x2000, "c000"), (0x3FFF, "ff7f"), (0x0FFFFFFF, "ffffff7f")],
+    [
+        (0, "00"),
+        (0x40, "40"),
+        (0x7F, "7f"),
+        (0x80, "8100"),
+        (0x2000, "c000"),
+        (0x3FFF, "ff7f"),
+        (0x0FFFFFFF, "ffffff7f"),
+    ],
 )
 def test_lengths_of_time_are_coded_as_the_standard_shows(value, expected):
     assert variable_length(value).hex() == expected
@@ -113,7 +123,7 @@ def test_a_file_read_back_has_the_same_notes():
     melody = (60 + some().pitches[0].flatten()).tolist()
     notes = notes_of(melody)
     assert [note.pitch for note in notes for _ in range(note.length)] == melody
-    assert all(a.pitch != b.pitch for a, b in zip(notes, notes[1:], strict=False))
+    assert all(a.pitch != b.pitch for a, b in itertools.pairwise(notes))
     assert parse(write_midi(notes, quarters_per_minute=120)) == (500_000, notes)
 
 

@@ -79,7 +79,9 @@ def test_the_stage_below_stays_as_it_is():
     step(x, text)
     step(x, text)
     assert all(torch.equal(value, before[name]) for name, value in model.generator.below.state_dict().items())
-    assert [name for name, p in model.generator.named_parameters() if name in moving and torch.equal(p, moving[name])] == []
+    assert [
+        name for name, p in model.generator.named_parameters() if name in moving and torch.equal(p, moving[name])
+    ] == []
 
 
 def test_a_stage_draws_on_what_the_one_below_draws():
