@@ -53,19 +53,20 @@ def draw_melodies(n: int, *, bars: int = 8, generator: torch.Generator) -> Melod
     pitches = torch.empty(n, bars * N_STEPS, dtype=torch.int64)
     chords = torch.empty(n, bars, dtype=torch.int64)
 
-    def choose(options: tuple) -> int:  # type: ignore[type-arg]
-        return options[int(next(luck) * len(options))]
+    def one_of(n_options: int) -> int:
+        return int(next(luck) * n_options)
 
     for melody in range(n):
-        chord = choose(tuple(range(len(CHORDS))))
+        chord = one_of(len(CHORDS))
         steps: list[int] = []
         for bar in range(bars):
             if bar > 0:
-                chord = choose(FOLLOWS[chord])
+                chord = FOLLOWS[chord][one_of(len(FOLLOWS[chord]))]
             chords[melody, bar] = chord
-            for half in (choose(HALVES), choose(HALVES)):
+            for half in (HALVES[one_of(len(HALVES))] for _ in range(2)):
                 for i, length in enumerate(half):
-                    steps += [choose(_options(steps[-1] if steps else None, chord, i == 0))] * length
+                    options = _options(steps[-1] if steps else None, chord, i == 0)
+                    steps += [options[one_of(len(options))]] * length
         pitches[melody] = torch.tensor(steps)
     return Melodies(pitches.unflatten(1, (bars, N_STEPS)), chords)
 

@@ -30,9 +30,9 @@ class MidiNet(AbstractGAN):
     the next.  Raises ValueError for events that are no bars, and for a context that is missing or of another width.
 
     Paper: Yang et al. 2017, https://arxiv.org/abs/1703.10847, sec. 3; feature matching: Salimans et al. 2016,
-    https://arxiv.org/abs/1606.03498, sec. 3.1.  Differs: a softmax over the pitches, of which one sounds at a time, and its
-    straight-through likeliest in training too, since a critic tells the data's ones and zeros from anything between;
-    the critic sees the previous bar, without which nothing tells the generator that a bar should go on from it.
+    https://arxiv.org/abs/1606.03498, sec. 3.1.  Differs: a softmax over the pitches, of which one sounds at a time,
+    and its straight-through likeliest in training too, since a critic tells the data's ones and zeros from anything
+    between; the critic sees the previous bar, without which nothing tells the generator to go on from it.
     """
 
     def __init__(

@@ -61,7 +61,6 @@ class StackGAN(AbstractGAN):
         else:
             self.generator = _Next(self.event_shape, text_features, below.generator, conditions, channels, blocks)
         self.critic = _MatchCritic(self.event_shape, text_features, conditions, tuple(channels)[::-1])
-        self.critic.apply(start_small)
 
     def critic_terms(self, drawn: Tensor, *batch: Tensor, generator: torch.Generator | None = None) -> Terms:
         """Real images with their captions against drawings with theirs and real images with others'."""

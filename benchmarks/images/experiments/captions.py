@@ -21,7 +21,9 @@ def stack_gan(lab: Lab, size: Size) -> Sequence[Row]:
     small = F.avg_pool2d(train.images, 2)
     text, asked = bag_of_words(train.words).to(lab.device), bag_of_words(test.words).to(lab.device)
 
-    def learn(name: str, images: Tensor, n_steps: int, below: StackGAN | None = None, mismatch: float = 0.5):  # type: ignore[no-untyped-def]
+    def learn(
+        name: str, images: Tensor, n_steps: int, below: StackGAN | None = None, mismatch: float = 0.5
+    ) -> StackGAN:
         torch.manual_seed(lab.seed)
         shape = tuple(images.shape[1:])
         model = StackGAN(shape, text_features=N_WORDS, below=below, channels=size.channels, mismatch=mismatch)

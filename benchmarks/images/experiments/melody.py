@@ -40,7 +40,7 @@ def midinet(lab: Lab, size: Size) -> Sequence[Row]:
         torch.manual_seed(lab.seed)
         model = MidiNet((N_PITCHES, N_STEPS), channels=size.channels[0]).to(lab.device)
         step = AdversarialStep(model, lr=5e-4, generator_steps=2, seed=lab.seed)
-        trained = lab.train(name, step, lab.batches(x, known), model=model)
+        trained = lab.train(name, step, lab.batches(x, known))
         assert isinstance(trained, MidiNet)
         if name == "MidiNet":
             pitches = trained.compose(test_chords, generator=lab.random(7)).argmax(2)

@@ -1,6 +1,6 @@
 """Volumes: solids and furniture of voxels, whose connectedness and symmetry are read off exactly."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -21,20 +21,22 @@ def gan_3d(lab: Lab, size: Size) -> Sequence[Row]:
     train, _ = _shapes(lab, n_train, stream=1)
     n = size.n_judged
     test, _ = _shapes(lab, 2 * n, stream=2)
-    models = {}
+    models: dict[str, GAN3D] = {}
     for name, gate in (("gated", 0.8), ("always", 1.0)):
         torch.manual_seed(lab.seed)
         model = GAN3D(EVENT_SHAPE, channels=size.channels, gate=gate).to(lab.device)
-        models[name] = lab.train(name, AdversarialStep(model, lr=1e-3, seed=lab.seed), lab.batches(train), model=model)
+        trained = lab.train(name, AdversarialStep(model, lr=1e-3, seed=lab.seed), lab.batches(train))
+        assert isinstance(trained, GAN3D)
+        models[name] = trained
     with torch.no_grad():
-        drawn = {name: model.sample(n, generator=lab.random(7)) for name, model in models.items()}  # type: ignore[operator]
+        drawn = {name: model.sample(n, generator=lab.random(7)) for name, model in models.items()}
     share = train.mean(0).expand(n, *EVENT_SHAPE)
     drawn["independent"] = torch.bernoulli(share, generator=lab.random(8))
     lab.picture(
         [project(shapes[:12]) for shapes in (test, drawn["gated"], drawn["always"], drawn["independent"])],
         "test shapes; 3D-GAN; its critic always taught; every voxel on its own",
     )
-    gated, always = (in_probe(lab, lambda x, m=models[k]: m.critic.embed(x)) for k in ("gated", "always"))
+    gated, always = (in_probe(lab, models[name].critic.embed) for name in ("gated", "always"))
     return [
         Row("3D-GAN", "ours", measure(drawn["gated"], test[:n]) | {"probe": gated}),
         Row("its critic always taught", "ablation", measure(drawn["always"], test[:n]) | {"probe": always}),
@@ -75,7 +77,7 @@ def asymmetry(solid: Tensor) -> Tensor:
     return 1 - both / either.clamp(min=1)
 
 
-def in_probe(lab: Lab, features) -> float:  # type: ignore[no-untyped-def]
+def in_probe(lab: Lab, features: Callable[[Tensor], Tensor]) -> float:
     """Accuracy on new shapes of a linear classifier of features that learnt from few labelled shapes."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
