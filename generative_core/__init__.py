@@ -101,6 +101,10 @@ from generative_core.latent.age_cgan import AgeCGAN
 from generative_core.latent.ic_gan import IcGAN
 from generative_core.latent.breeding import Genealogy, breed
 from generative_core.latent.augmentation import augment
+from generative_core.adversarial.attribute_gan import AttributeGAN
+from generative_core.adversarial.gan3d import GAN3D
+from generative_core.adversarial.midinet import MidiNet
+from generative_core.adversarial.stack_gan import StackGAN
 
 # Scorer -> critic
 from generative_core.adapters import LogitFromScore, ScoreDifference
@@ -123,6 +127,7 @@ __all__ = [
     "EDM",
     "FVSBN",
     "GAN",
+    "GAN3D",
     "GSN",
     "IAF",
     "IAFVAE",
@@ -150,6 +155,7 @@ __all__ = [
     "AgeCGAN",
     "AlphaGAN",
     "AnoGAN",
+    "AttributeGAN",
     "Autoencoder",
     "Bernoulli",
     "BoltzmannMachine",
@@ -190,6 +196,7 @@ __all__ = [
     "MarkovianGAN",
     "MaximumLikelihoodStep",
     "MetricHistory",
+    "MidiNet",
     "MixtureOfGaussians",
     "MultiScalePixelRNN",
     "OrderAgnosticNADE",
@@ -209,6 +216,7 @@ __all__ = [
     "ScoreKind",
     "Scorer",
     "ShuffledBatches",
+    "StackGAN",
     "StyleTransfer",
     "TensorBoard",
     "TrainStep",

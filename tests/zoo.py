@@ -13,6 +13,7 @@ from generative_core import (
     DRAGAN,
     FVSBN,
     GAN,
+    GAN3D,
     IAF,
     IAFVAE,
     IWAE,
@@ -28,6 +29,7 @@ from generative_core import (
     AbstractGenerator,
     AbstractTwoPlayer,
     AlphaGAN,
+    AttributeGAN,
     Bernoulli,
     BoltzmannMachine,
     Categorical,
@@ -45,6 +47,7 @@ from generative_core import (
     Glow,
     HingeGAN,
     LogitFromScore,
+    MidiNet,
     MixtureOfGaussians,
     MLPCritic,
     MultiScalePixelRNN,
@@ -54,10 +57,12 @@ from generative_core import (
     RealNVP,
     RowLSTM,
     ScoreDifference,
+    StackGAN,
     VariationalGaussianMixture,
     objectives,
 )
 from generative_core.adversarial.gan import MLPGenerator
+from generative_core.adversarial.midinet import bar_context
 from generative_core.adversarial.networks import ConvCritic, ConvGenerator
 from generative_core.nets.conv import ConvDecoder, ConvEncoder
 from tests.generative_core.toys import ToyGaussian
@@ -287,6 +292,15 @@ def labelled(game: AbstractTwoPlayer, n: int, generator: torch.Generator) -> tup
     return x, F.one_hot(torch.randint(CONTEXT, (n,), generator=generator), CONTEXT).float()
 
 
+def bars(game: AbstractTwoPlayer, n: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+    """(one-hot pitches over time, the bar before beside a one-hot chord)."""
+    n_pitches, n_steps = game.event_shape
+    pitches = torch.randint(n_pitches, (2, n, n_steps), generator=generator)
+    x, before = F.one_hot(pitches, n_pitches).mT.float()
+    chord = F.one_hot(torch.randint(CONTEXT, (n,), generator=generator), CONTEXT).float()
+    return x, bar_context(before, chord)
+
+
 # Implicit density: name -> GameCase(factory, batch=..., context_at=...)
 TWO_PLAYERS: dict[str, GameCase] = {
     "gan": GameCase(lambda: GAN(VECTOR, latent=2, hidden=(8,))),
@@ -300,4 +314,30 @@ TWO_PLAYERS: dict[str, GameCase] = {
     "dragan": GameCase(lambda: DRAGAN(IMAGE, latent=2, channels=(4, 2))),
     "vae_gan": GameCase(lambda: VAEGAN(IMAGE, latent=2, channels=(4, 2))),
     "alpha_gan": GameCase(lambda: AlphaGAN(IMAGE, latent=2, channels=(4, 2), code_hidden=(8,))),
+    "gan3d": GameCase(lambda: GAN3D((1, 4, 4, 4), latent=2, channels=(4, 2), gate=1.0)),
+    "attribute_gan": GameCase(
+        lambda: AttributeGAN(
+            (1, 8, 8), n_attributes=CONTEXT, latent=2, channels=4, blocks=1, critic_channels=(4,), penalty=0.1
+        ),
+        labelled,
+        context_at=1,
+    ),
+    "midinet": GameCase(lambda: MidiNet((3, 8), chord_features=CONTEXT, latent=2, channels=8), bars, context_at=1),
+    "stack_gan": GameCase(
+        lambda: StackGAN((1, 4, 4), text_features=CONTEXT, latent=2, conditions=2, channels=(4, 4)),
+        labelled,
+        context_at=1,
+    ),
+    "stack_gan_next_stage": GameCase(
+        lambda: StackGAN(
+            (1, 8, 8),
+            text_features=CONTEXT,
+            below=StackGAN((1, 4, 4), text_features=CONTEXT, latent=2, conditions=2, channels=(4, 4)),
+            conditions=2,
+            channels=(4, 4),
+            blocks=1,
+        ),
+        labelled,
+        context_at=1,
+    ),
 }

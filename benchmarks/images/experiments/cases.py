@@ -1,6 +1,8 @@
 """All experiments: one visible dict.  A new system is one entry in its family's file."""
 
 from benchmarks.images.experiments.attribute_edits import ATTRIBUTE_EDITS
+from benchmarks.images.experiments.attributes import DRAWN_TO_ATTRIBUTES
+from benchmarks.images.experiments.captions import CAPTIONS
 from benchmarks.images.experiments.dance import DANCE
 from benchmarks.images.experiments.diffusion import DIFFUSION
 from benchmarks.images.experiments.experiment import Experiment
@@ -9,6 +11,7 @@ from benchmarks.images.experiments.hybrids import HYBRIDS
 from benchmarks.images.experiments.image_pairs import IMAGE_PAIRS
 from benchmarks.images.experiments.item_in_scene import ITEM_IN_SCENE
 from benchmarks.images.experiments.latent import LATENT_OPERATIONS
+from benchmarks.images.experiments.melody import MELODY
 from benchmarks.images.experiments.poses import POSES
 from benchmarks.images.experiments.related import RELATED
 from benchmarks.images.experiments.repair import REPAIR
@@ -18,9 +21,12 @@ from benchmarks.images.experiments.stylistic import STYLISTIC
 from benchmarks.images.experiments.super_resolution import SUPER_RESOLUTION
 from benchmarks.images.experiments.unconditional import UNCONDITIONAL
 from benchmarks.images.experiments.unpaired import UNPAIRED
+from benchmarks.images.experiments.volumes import VOLUMES
 
 EXPERIMENTS: dict[str, Experiment] = {
     **ATTRIBUTE_EDITS,
+    **DRAWN_TO_ATTRIBUTES,
+    **CAPTIONS,
     **DANCE,
     **DIFFUSION,
     **FRONTAL_FACES,
@@ -28,6 +34,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     **IMAGE_PAIRS,
     **ITEM_IN_SCENE,
     **LATENT_OPERATIONS,
+    **MELODY,
     **POSES,
     **RELATED,
     **REPAIR,
@@ -37,4 +44,5 @@ EXPERIMENTS: dict[str, Experiment] = {
     **SUPER_RESOLUTION,
     **UNCONDITIONAL,
     **UNPAIRED,
+    **VOLUMES,
 }

@@ -1,0 +1,125 @@
+"""Volumes: solids and furniture of voxels, whose connectedness and symmetry are read off exactly."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.data.voxels import KINDS, SIDE, draw_voxels, project
+from benchmarks.images.experiments.experiment import Experiment, Measure, Row, Size
+from benchmarks.images.experiments.lab import Lab
+from generative_core import GAN3D, AdversarialStep
+from generative_core.metrics import density_coverage, in_batches
+
+N_LABELLED = 10  # shapes of each kind that a probe learns from
+EVENT_SHAPE = (1, SIDE, SIDE, SIDE)
+
+
+def gan_3d(lab: Lab, size: Size) -> Sequence[Row]:
+    n_train = 200 if lab.smoke else 10_000
+    train, _ = _shapes(lab, n_train, stream=1)
+    n = size.n_judged
+    test, _ = _shapes(lab, 2 * n, stream=2)
+    models: dict[str, GAN3D] = {}
+    for name, gate in (("gated", 0.8), ("always", 1.0)):
+        torch.manual_seed(lab.seed)
+        model = GAN3D(EVENT_SHAPE, channels=size.channels, gate=gate).to(lab.device)
+        trained = lab.train(name, AdversarialStep(model, lr=1e-3, seed=lab.seed), lab.batches(train))
+        assert isinstance(trained, GAN3D)
+        models[name] = trained
+    with torch.no_grad():
+        drawn = {name: model.sample(n, generator=lab.random(7)) for name, model in models.items()}
+    share = train.mean(0).expand(n, *EVENT_SHAPE)
+    drawn["independent"] = torch.bernoulli(share, generator=lab.random(8))
+    lab.picture(
+        [project(shapes[:12]) for shapes in (test, drawn["gated"], drawn["always"], drawn["independent"])],
+        "test shapes; 3D-GAN; its critic always taught; every voxel on its own",
+    )
+    gated, always = (in_probe(lab, models[name].critic.embed) for name in ("gated", "always"))
+    return [
+        Row("3D-GAN", "ours", measure(drawn["gated"], test[:n]) | {"probe": gated}),
+        Row("its critic always taught", "ablation", measure(drawn["always"], test[:n]) | {"probe": always}),
+        Row(
+            "every voxel on its own; a probe of raw voxels",
+            "baseline",
+            measure(drawn["independent"], test[:n]) | {"probe": in_probe(lab, lambda x: x.flatten(1))},
+        ),
+        Row("the nearest labelled shape", "baseline", {"probe": nearest_probe(lab)}),
+        Row("real shapes", "ceiling", measure(test[n:], test[:n])),
+    ]
+
+
+def measure(volumes: Tensor, test: Tensor) -> dict[str, float]:
+    """Of volumes (n, 1, 16, 16, 16), occupied above 1/2, against as many test shapes."""
+    solid = volumes > 0.5
+    near = density_coverage(test.flatten(1), solid.float().flatten(1))
+    return {
+        "largest piece": float(np.mean([largest_piece(volume) for volume in solid[:, 0].cpu().numpy()])),
+        "asymmetry": float(asymmetry(solid).mean()),
+        "coverage": near.coverage,
+        "density": near.density,
+    }
+
+
+def largest_piece(solid: np.ndarray) -> float:
+    """Share of the occupied voxels that hang together by their faces in one piece; 0 for an empty volume."""
+    from scipy.ndimage import label
+
+    pieces, _ = label(solid)
+    return float(np.bincount(pieces[solid]).max() / solid.sum()) if solid.any() else 0.0
+
+
+def asymmetry(solid: Tensor) -> Tensor:
+    """1 - intersection over union of volumes (n, 1, D, H, W) and their mirror images; 1 for an empty one."""
+    mirror = solid.flip(4)
+    both, either = (part.flatten(1).sum(1) for part in (solid & mirror, solid | mirror))
+    return 1 - both / either.clamp(min=1)
+
+
+def in_probe(lab: Lab, features: Callable[[Tensor], Tensor]) -> float:
+    """Accuracy on new shapes of a linear classifier of features that learnt from few labelled shapes."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    (x, y), (x_test, y_test) = _labelled(lab)
+    classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=200))
+    classifier.fit(in_batches(features, x).cpu().numpy(), y.numpy())
+    return float(classifier.score(in_batches(features, x_test).cpu().numpy(), y_test.numpy()))
+
+
+def nearest_probe(lab: Lab) -> float:
+    (x, y), (x_test, y_test) = _labelled(lab)
+    nearest = torch.cdist(x_test.flatten(1), x.flatten(1)).argmin(1).cpu()
+    return float((y[nearest] == y_test).float().mean())
+
+
+def _labelled(lab: Lab) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    return _shapes(lab, N_LABELLED * len(KINDS), stream=3), _shapes(lab, lab.size.n_judged, stream=4)
+
+
+def _shapes(lab: Lab, n: int, *, stream: int) -> tuple[Tensor, Tensor]:
+    """(volumes on the lab's device, kinds): as many of each kind."""
+    generator = torch.Generator().manual_seed(lab.seed * 1_000_003 + stream)
+    kinds = torch.arange(n) % len(KINDS)
+    return draw_voxels(kinds, generator=generator).volumes.to(lab.device), kinds
+
+
+VOLUMES: dict[str, Experiment] = {
+    "gan-3d": Experiment(
+        about="3D-GAN",
+        paper="https://arxiv.org/abs/1610.07584",
+        question="does a GAN of voxels make whole, symmetric shapes, and do its critic's features know their kinds?",
+        measures={
+            "largest piece": Measure("share of the occupied voxels in the largest connected piece", "higher"),
+            "asymmetry": Measure("1 - intersection over union with its own mirror image", "lower"),
+            "coverage": Measure("share of the test shapes with a sample in their neighbourhood of voxels", "higher"),
+            "density": Measure("samples in the neighbourhoods of test shapes, 1 for equal laws", "higher"),
+            "probe": Measure(f"accuracy of a linear classifier from {N_LABELLED} labelled shapes a kind", "higher"),
+        },
+        run=gan_3d,
+        cpu=Size(steps=1_500, batch_size=32, channels=(64, 32), n_judged=1_000),
+        gpu=Size(steps=20_000, batch_size=100, channels=(256, 128), n_judged=5_000),
+    ),
+}
