@@ -73,6 +73,8 @@ from generative_core.adversarial.conditional_gan import ConditionalGAN
 from generative_core.adversarial.wgan_gp import WGANGP
 from generative_core.adversarial.hinge_gan import HingeGAN
 from generative_core.adversarial.dragan import DRAGAN
+from generative_core.adversarial.improved_gan import ImprovedGAN
+from generative_core.adversarial.semi_supervised_gan import SemiSupervisedGAN
 
 # Scorer -> critic
 from generative_core.adapters import LogitFromScore, ScoreDifference
@@ -137,6 +139,7 @@ __all__ = [
     "Glow",
     "HasLoss",
     "HingeGAN",
+    "ImprovedGAN",
     "KMeans",
     "LogitFromScore",
     "MLPCritic",
@@ -156,6 +159,7 @@ __all__ = [
     "ScoreDifference",
     "ScoreKind",
     "Scorer",
+    "SemiSupervisedGAN",
     "ShuffledBatches",
     "TensorBoard",
     "TrainStep",

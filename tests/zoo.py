@@ -21,6 +21,7 @@ from generative_core import (
     RBM,
     VAE,
     AbstractCritic,
+    AbstractGAN,
     AbstractGenerator,
     Bernoulli,
     BoltzmannMachine,
@@ -36,6 +37,7 @@ from generative_core import (
     GaussianMixture,
     GaussianRBM,
     Glow,
+    ImprovedGAN,
     LogitFromScore,
     MixtureOfGaussians,
     MLPCritic,
@@ -253,6 +255,17 @@ ENERGIES: dict[str, Case] = {
     "deep_boltzmann_machine": Case(lambda: DeepBoltzmannMachine(IMAGE, n_hidden=(6, 4)), binary=True),
 }
 
-TWO_PLAYERS: dict[str, Callable[[], GAN]] = {
+TWO_PLAYERS: dict[str, Callable[[], AbstractGAN]] = {
     "gan": lambda: GAN(VECTOR, latent=2, hidden=(8,)),
+    "improved_gan": lambda: ImprovedGAN(
+        IMAGE,
+        feature_matching=False,
+        minibatch_kernels=2,
+        historical_averaging=0.1,
+        label_smoothing=0.1,
+        virtual_batch_norm=4,
+        latent=3,
+        channels=(4,),
+        features=6,
+    ),
 }
