@@ -1,4 +1,4 @@
-"""python -m benchmarks.readme: write the README's tables from the JSON in benchmarks/results/."""
+"""python -m benchmarks.readme: write the README's tables and docs/systems.md from the JSON in benchmarks/results/."""
 
 import json
 import re
@@ -10,6 +10,8 @@ import numpy as np
 
 from benchmarks.collect import FOLDER, RESULTS
 from benchmarks.images import tables as of_images
+from benchmarks.images.experiments import tables as of_experiments
+from benchmarks.images.report import KEPT_EXPERIMENTS, PICTURES
 from benchmarks.imitation.study import KEPT, markdown
 from benchmarks.throughput import training as learners
 from benchmarks.throughput.cases import LABELS
@@ -19,6 +21,7 @@ from gail_suite.errors import InputError
 from gail_suite.run_directory import write_text
 
 README = Path(__file__).parents[1] / "README.md"
+SYSTEMS = README.with_name("docs") / "systems.md"
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -184,6 +187,9 @@ def fill(text: str, written: dict[str, str]) -> str:
 
 def main() -> int:
     write_text(README, fill(README.read_text(), sections()))
+    experiments = [json.loads(path.read_text()) for path in sorted(KEPT_EXPERIMENTS.glob("*.json"))]
+    if experiments:
+        write_text(SYSTEMS, of_experiments.page(experiments, PICTURES))
     return 0
 
 

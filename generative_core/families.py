@@ -11,7 +11,7 @@ Concrete models subclass one of these and are final: to change a model's behavio
 """
 
 from abc import ABC, abstractmethod
-from typing import NoReturn, final
+from typing import Any, NoReturn, final
 
 import torch
 from jaxtyping import Float
@@ -240,12 +240,12 @@ class AbstractTwoPlayer(nn.Module, ABC):
         """What the generator makes for this batch, differentiable in its parameters; `generator` is the random one."""
 
     @abstractmethod
-    def critic_terms(self, drawn: Drawn, *batch: Tensor, generator: torch.Generator | None = None) -> Terms:
-        """The critic's losses, of a drawing without gradients.  None at all: the critic rests this time."""
+    def critic_terms(self, drawn: Any, *batch: Tensor, generator: torch.Generator | None = None) -> Terms:
+        """The critic's losses, of what `draw` returned, without its gradients; {}: the critic rests this time."""
 
     @abstractmethod
-    def generator_terms(self, drawn: Drawn, *batch: Tensor, generator: torch.Generator | None = None) -> Terms:
-        """The generator's losses, of a drawing with gradients."""
+    def generator_terms(self, drawn: Any, *batch: Tensor, generator: torch.Generator | None = None) -> Terms:
+        """The generator's losses, of what `draw` returned."""
 
     @abstractmethod
     def sample(
@@ -258,6 +258,7 @@ class AbstractGAN(AbstractTwoPlayer):
     """The game around x = G(z): batches (x,) or (x, context).  Required: `critic_terms` and `generator_terms`."""
 
     generator: AbstractGenerator
+    critic: AbstractCritic
 
     @final
     def draw(self, *batch: Tensor, generator: torch.Generator | None = None) -> Tensor:

@@ -75,13 +75,13 @@ class HasLoss(Protocol):
 
 @runtime_checkable
 class TrainStep(Protocol):
-    """One update of a model; owns its optimisers.
+    """One update of a model; owns its optimisers."""
 
-    `CriticStep` is the one exception: a critic compares two sides, so it is called with two batches.
-    """
+    def __call__(self, *batch: Any, **_: Any) -> dict[str, float]:
+        """Named metrics of this update, measured before the parameters moved.
 
-    def __call__(self, x: Float[Tensor, "B *E"], context: Float[Tensor, "B *K"] | None = None) -> dict[str, float]:
-        """Named metrics of this update, measured before the parameters moved."""
+        What a batch holds is the step's word: (x,) or (x, context) for most.
+        """
         ...
 
     def state_dict(self) -> dict[str, Any]:

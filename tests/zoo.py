@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from generative_core import (
+    DCGAN,
+    DRAGAN,
     FVSBN,
     GAN,
     IAF,
@@ -20,13 +22,15 @@ from generative_core import (
     NICE,
     RBM,
     VAE,
+    WGANGP,
     AbstractCritic,
-    AbstractGAN,
     AbstractGenerator,
+    AbstractTwoPlayer,
     Bernoulli,
     BoltzmannMachine,
     Categorical,
     ClassConditionalGaussian,
+    ConditionalGAN,
     DeepBoltzmannMachine,
     DiagonalBiLSTM,
     Diffusion,
@@ -37,6 +41,7 @@ from generative_core import (
     GaussianMixture,
     GaussianRBM,
     Glow,
+    HingeGAN,
     ImprovedGAN,
     LogitFromScore,
     MixtureOfGaussians,
@@ -48,9 +53,12 @@ from generative_core import (
     RealNVP,
     RowLSTM,
     ScoreDifference,
+    SemiSupervisedGAN,
     VariationalGaussianMixture,
+    objectives,
 )
 from generative_core.adversarial.gan import MLPGenerator
+from generative_core.adversarial.networks import ConvCritic, ConvGenerator
 from generative_core.nets.conv import ConvDecoder, ConvEncoder
 from tests.generative_core.toys import ToyGaussian
 
@@ -100,6 +108,8 @@ CRITICS: dict[str, Callable[[], AbstractCritic]] = {
     "mlp_critic_conditional": lambda: MLPCritic(VECTOR, context_features=CONTEXT, hidden=(8,)),
     "mlp_critic_image": lambda: MLPCritic(IMAGE, hidden=(8,), normalise=False),
     "mlp_critic_spectral": lambda: MLPCritic(VECTOR, hidden=(8,), activation=nn.ReLU, spectral_norm=True),
+    "conv_critic": lambda: ConvCritic(IMAGE, channels=(4, 2)),
+    "conv_critic_conditional": lambda: ConvCritic(IMAGE, channels=(4,), context_features=CONTEXT),
     "logit_from_score": lambda: LogitFromScore(ToyGaussian([0.2, 0.1, -0.1])),
     "score_difference": lambda: ScoreDifference(ToyGaussian([1.0, 1.0, 1.0]), ToyGaussian([-1.0, -1.0, -1.0])),
 }
@@ -107,6 +117,8 @@ CRITICS: dict[str, Callable[[], AbstractCritic]] = {
 GENERATORS: dict[str, Callable[[], AbstractGenerator]] = {
     "mlp_generator": lambda: MLPGenerator(VECTOR, latent=2, hidden=(8,)),
     "mlp_generator_image": lambda: MLPGenerator(IMAGE, latent=2, hidden=(8,), output_activation=nn.Tanh),
+    "conv_generator": lambda: ConvGenerator(IMAGE, latent=2, channels=(4, 2)),
+    "conv_generator_signal": lambda: ConvGenerator((2, 9), latent=2, channels=(4,), norm=None),
 }
 
 
@@ -255,17 +267,59 @@ ENERGIES: dict[str, Case] = {
     "deep_boltzmann_machine": Case(lambda: DeepBoltzmannMachine(IMAGE, n_hidden=(6, 4)), binary=True),
 }
 
-TWO_PLAYERS: dict[str, Callable[[], AbstractGAN]] = {
-    "gan": lambda: GAN(VECTOR, latent=2, hidden=(8,)),
-    "improved_gan": lambda: ImprovedGAN(
-        IMAGE,
-        feature_matching=False,
-        minibatch_kernels=2,
-        historical_averaging=0.1,
-        label_smoothing=0.1,
-        virtual_batch_norm=4,
-        latent=3,
-        channels=(4,),
-        features=6,
+
+@dataclass(frozen=True)
+class GameCase:
+    """A tiny game of two players, and what its batches hold."""
+
+    make: Callable[[], AbstractTwoPlayer]
+    batch: Callable[[AbstractTwoPlayer, int, torch.Generator], tuple[Tensor, ...]] = lambda game, n, generator: (
+        torch.randn(n, *game.event_shape, generator=generator).clamp(-1, 1),
+    )
+    """(game, rows, generator) -> one batch."""
+    context_at: int | None = None
+    """Which part of a batch `sample` takes as its context."""
+
+
+def labelled(game: AbstractTwoPlayer, n: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+    """(images, one-hot classes)."""
+    x = torch.randn(n, *game.event_shape, generator=generator).clamp(-1, 1)
+    return x, F.one_hot(torch.randint(CONTEXT, (n,), generator=generator), CONTEXT).float()
+
+
+def partly_labelled(game: AbstractTwoPlayer, n: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+    """(images, as many others, their classes)."""
+    x, x_labelled = torch.randn(2, n, *game.event_shape, generator=generator).clamp(-1, 1)
+    return x, x_labelled, torch.randint(CONTEXT, (n,), generator=generator)
+
+
+# Implicit density: name -> GameCase(factory, batch=..., context_at=...)
+TWO_PLAYERS: dict[str, GameCase] = {
+    "gan": GameCase(lambda: GAN(VECTOR, latent=2, hidden=(8,))),
+    "gan_hinge": GameCase(lambda: GAN(VECTOR, latent=2, hidden=(8,), game=objectives.HINGE, r1=0.1)),
+    "dcgan": GameCase(lambda: DCGAN(IMAGE, latent=2, channels=(4, 2))),
+    "conditional_gan": GameCase(
+        lambda: ConditionalGAN(IMAGE, context_features=CONTEXT, latent=2, channels=(4, 2)), labelled, context_at=1
+    ),
+    "wgan_gp": GameCase(lambda: WGANGP(IMAGE, latent=2, channels=(4, 2))),
+    "hinge_gan": GameCase(lambda: HingeGAN(IMAGE, latent=2, channels=(4, 2))),
+    "dragan": GameCase(lambda: DRAGAN(IMAGE, latent=2, channels=(4, 2))),
+    "improved_gan": GameCase(
+        lambda: ImprovedGAN(
+            IMAGE,
+            minibatch_kernels=2,
+            historical_averaging=0.1,
+            label_smoothing=0.1,
+            virtual_batch_norm=4,
+            latent=3,
+            channels=(4,),
+            features=6,
+        )
+    ),
+    "improved_gan_feature_matching": GameCase(
+        lambda: ImprovedGAN(IMAGE, feature_matching=True, latent=3, channels=(4,), features=6)
+    ),
+    "semi_supervised_gan": GameCase(
+        lambda: SemiSupervisedGAN(IMAGE, n_classes=CONTEXT, latent=3, channels=(4,), features=6), partly_labelled
     ),
 }

@@ -33,6 +33,9 @@ class ImprovedGAN(AbstractGAN):
     `SemiSupervisedGAN`, its score `metrics.inception_score`.
     """
 
+    generator: AbstractGenerator
+    critic: "_FeatureCritic"
+
     def __init__(
         self,
         event_shape: Sequence[int],
@@ -56,7 +59,7 @@ class ImprovedGAN(AbstractGAN):
         self.historical_averaging = historical_averaging
         self.label_data = 1.0 - label_smoothing
         if virtual_batch_norm:
-            self.generator: AbstractGenerator = _ReferencedGenerator(event_shape, virtual_batch_norm, latent, channels)
+            self.generator = _ReferencedGenerator(event_shape, virtual_batch_norm, latent, channels)
         else:
             self.generator = generator or ConvGenerator(event_shape, latent=latent, channels=channels)
         trunk = trunk or conv_trunk(event_shape, features, channels=tuple(channels)[::-1])

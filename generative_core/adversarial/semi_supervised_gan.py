@@ -29,6 +29,9 @@ class SemiSupervisedGAN(AbstractTwoPlayer):
     noise in the layers, unless the trunk has them.
     """
 
+    generator: AbstractGenerator
+    critic: "_ClassCritic"
+
     def __init__(
         self,
         event_shape: Sequence[int],
@@ -43,7 +46,7 @@ class SemiSupervisedGAN(AbstractTwoPlayer):
         super().__init__()
         self.event_shape = tuple(event_shape)
         self.n_classes = n_classes
-        self.generator: AbstractGenerator = generator or ConvGenerator(event_shape, latent=latent, channels=channels)
+        self.generator = generator or ConvGenerator(event_shape, latent=latent, channels=channels)
         trunk = trunk or conv_trunk(event_shape, features, channels=tuple(channels)[::-1])
         self.critic = _ClassCritic(event_shape, trunk, features, n_classes)
 

@@ -82,7 +82,8 @@ class AdversarialStep:
         # gradients of one player alone: the other's are neither needed nor left behind
         parameters = [p for group in optimiser.param_groups for p in group["params"]]
         for parameter, grad in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
-            parameter.grad = grad
+            # a fused optimiser reads memory as it lies, and gradients of gradients may lie otherwise than the parameter
+            parameter.grad = grad if grad.stride() == parameter.stride() else torch.empty_like(parameter).copy_(grad)
         optimiser.step()
         return metrics
 

@@ -71,8 +71,8 @@ def variational_step(seed: int) -> TrainStep:
 
 def adversarial_step(seed: int) -> TrainStep:
     torch.manual_seed(seed)
-    gan = GAN((2,), latent=3, hidden=(8,))
-    return AdversarialStep(gan, critic_steps=2, gradient_penalty=1.0, seed=seed)
+    gan = GAN((2,), latent=3, hidden=(8,), r1=1.0)
+    return AdversarialStep(gan, critic_steps=2, seed=seed)
 
 
 @pytest.mark.parametrize("make_step", [gaussian_step, variational_step, adversarial_step])
@@ -81,9 +81,8 @@ def test_twenty_updates_equal_ten_a_checkpoint_and_ten(make_step, tmp_path):
 
     def parts(seed: int):
         step = make_step(seed)
-        model = step.gan if isinstance(step, AdversarialStep) else step.model
         batches = ShuffledBatches(data(), batch_size=30, seed=seed)  # 10 updates end inside an epoch
-        return {"step": step, "batches": batches, "ema": ExponentialMovingAverage(model, decay=0.9)}
+        return {"step": step, "batches": batches, "ema": ExponentialMovingAverage(step.model, decay=0.9)}
 
     def run(all_parts, first_step: int, n_steps: int, path: Path) -> dict[str, list[float]]:
         history = MetricHistory()

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from generative_core import GAN, AdversarialStep, ExponentialMovingAverage, MetricHistory, fit, objectives
+from generative_core.adversarial.networks import accuracy
 
 
 def endless(draw, batch_size: int = 256):
@@ -45,16 +46,17 @@ def test_gan_learns_a_correlated_gaussian_and_the_critic_gives_up():
     def draw(n: int, generator: torch.Generator) -> Tensor:
         return mean + torch.randn(n, 2, generator=generator) @ root.T
 
-    gan = GAN((2,), latent=4, hidden=(32,))
-    step = AdversarialStep(gan, lr=1e-3, lr_critic=2e-3, critic_steps=2, gradient_penalty=0.3, betas=(0.5, 0.99))
+    gan = GAN((2,), latent=4, hidden=(32,), r1=0.3)
+    step = AdversarialStep(gan, lr=1e-3, lr_critic=2e-3, critic_steps=2, betas=(0.5, 0.99))
     ema = ExponentialMovingAverage(gan, decay=0.99)  # the players circle around the optimum: see their average
     history = MetricHistory()
     fit(step, endless(draw), 600, [ema, history])
     x = ema.model.sample(10_000, generator=torch.Generator().manual_seed(1))
     assert_close(x.mean(0), mean, atol=0.15, rtol=0)
     assert_close(x.T.cov(), root @ root.T, atol=0.15, rtol=0)
-    assert abs(sum(history.values["loss"][-100:]) / 100 - math.log(4)) < 0.1
-    assert abs(sum(history.values["accuracy"][-100:]) / 100 - 0.5) < 0.1
+    assert abs(sum(history.values["critic/adversarial"][-100:]) / 100 - math.log(4)) < 0.1
+    data = draw(10_000, torch.Generator().manual_seed(2))
+    assert abs(accuracy(gan.critic.logit(data), gan.critic.logit(x)) - 0.5) < 0.1
 
 
 @pytest.mark.slow
@@ -78,20 +80,19 @@ def test_gan_covers_a_ring_of_eight_gaussians():
 
 
 @pytest.mark.parametrize(
-    ("critic_loss", "generator_loss"),
+    "game",
     [
-        (objectives.bce_critic_loss, objectives.bce_generator_loss),
-        (objectives.bce_critic_loss, objectives.bce_generator_loss_saturating),
-        (objectives.hinge_critic_loss, objectives.hinge_generator_loss),
-        (objectives.least_squares_critic_loss, objectives.least_squares_generator_loss),
-        (objectives.wasserstein_critic_loss, objectives.wasserstein_generator_loss),
+        objectives.NON_SATURATING,
+        objectives.MINIMAX,
+        objectives.HINGE,
+        objectives.LEAST_SQUARES,
+        objectives.WASSERSTEIN,
     ],
 )
-def test_every_pair_of_losses_moves_samples_to_the_data(critic_loss, generator_loss):
+def test_every_pair_of_losses_moves_samples_to_the_data(game):
     torch.manual_seed(0)
-    gan = GAN((1,), latent=1, hidden=(16,))
-    losses = {"critic_loss": critic_loss, "generator_loss": generator_loss}
-    step = AdversarialStep(gan, lr=2e-2, gradient_penalty=1.0, **losses)
+    gan = GAN((1,), latent=1, hidden=(16,), game=game, r1=2.0)
+    step = AdversarialStep(gan, lr=2e-2)
     fit(step, endless(lambda n, generator: 2 + 0.1 * torch.randn(n, 1, generator=generator), batch_size=64), 200)
     assert 1.5 < gan.sample(1000, generator=torch.Generator().manual_seed(1)).mean() < 2.5
 
@@ -105,10 +106,11 @@ def test_images_keep_their_shape_and_range():
 
 
 def test_a_generator_loss_that_is_not_finite_is_named():
-    gan = GAN((1,), latent=1, hidden=(4,))
-    step = AdversarialStep(gan, critic_steps=0, generator_loss=lambda logit: logit.mean() * math.nan)
+    game = objectives.Game(objectives.bce_critic_loss, lambda logit: logit.mean() * math.nan)
+    gan = GAN((1,), latent=1, hidden=(4,), game=game)
+    step = AdversarialStep(gan, critic_steps=0)
     before = [p.detach().clone() for p in gan.generator.parameters()]
-    with pytest.raises(FloatingPointError, match="generator's loss"):
+    with pytest.raises(FloatingPointError, match="the loss of GAN's generator"):
         step(torch.zeros(4, 1))
     assert all(torch.equal(a, b) for a, b in zip(before, gan.generator.parameters(), strict=True))
 

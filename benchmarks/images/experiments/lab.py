@@ -98,7 +98,7 @@ class Lab:
         average = ExponentialMovingAverage(trained, decay=ema) if ema is not None else None
         curve = _Curve(n_steps)
         began = time.monotonic()
-        all_hooks = [*([average] if average is not None else []), curve, *hooks]
+        all_hooks: list[Hook] = [*([average] if average is not None else []), curve, *hooks]
         with self._console.status(f"{name}: {n_steps:,} updates"):
             fit(step, batches, n_steps, all_hooks)
         seconds = time.monotonic() - began

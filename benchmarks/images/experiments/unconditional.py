@@ -72,7 +72,7 @@ def dcgan(lab: Lab, size: Size) -> Sequence[Row]:
     shape = contest.task.data.event_shape
     width = 16 * size.channels[0]
     hidden = (width, width)
-    untrained = DCGAN(shape, channels=size.channels).to(lab.device).eval()
+    untrained: Any = DCGAN(shape, channels=size.channels).to(lab.device).eval()
     conv = contest.play("DCGAN", lambda: DCGAN(shape, channels=size.channels))
     dense = contest.play("GAN of perceptrons", lambda: GAN(shape, latent=100, hidden=hidden, output_activation=nn.Tanh))
     return [

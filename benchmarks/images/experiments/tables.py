@@ -1,0 +1,110 @@
+"""docs/systems.md, from nothing but the JSON of experiments."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from gail_suite.errors import InputError
+
+Result = dict[str, Any]
+
+HEAD = """# Implicit models, translation and latent operations: what each of them measured
+
+Every system of the core without a density, with the question that its paper asks, on data that need no download or on
+Fashion-MNIST, at a size that two processor cores train in about three minutes.  *Ablation* is the system without what
+its paper argues for, *baseline* the trivial way, *ceiling* the best that could be.  Every seed is shown.  This page is
+made by `python -m benchmarks.readme` from `benchmarks/results/experiments/`; the arrows say which way is better.
+Judges are small classifiers trained here, never the network inside a loss; their accuracy on real images is given.
+"""
+SIGNS = {"higher": " ↑", "lower": " ↓", "neither": ""}
+ROLES = ("ours", "ablation", "baseline", "ceiling")
+
+
+def page(results: Iterable[Result], pictures: Path) -> str:
+    """The whole page.  Raises InputError where seeds of one system were measured in different ways."""
+    groups: dict[tuple[str, str], list[Result]] = {}
+    for run in sorted(results, key=lambda run: run["seed"]):
+        groups.setdefault((run["model"], run["preset"]), []).append(run)
+    for (model, preset), runs in groups.items():
+        _require_alike(model, preset, runs)
+    ordered = [runs for _, runs in sorted(groups.items())]
+    sections = [_section(runs, pictures) for runs in ordered]
+    return "\n".join([HEAD, _summary(ordered), "", *sections])
+
+
+def _require_alike(model: str, preset: str, runs: Sequence[Result]) -> None:
+    first = runs[0]
+    for run in runs[1:]:
+        for part in ("size", "judges", "data", "measures"):
+            if run[part] != first[part]:
+                raise InputError(
+                    f"the results of {model} ({preset}) for seeds {first['seed']} and {run['seed']} differ in their "
+                    f"{part}, so they cannot share a table: run one of them again"
+                )
+
+
+def _summary(groups: Sequence[Sequence[Result]]) -> str:
+    """A row a system: its headline measure by role, the first row of each."""
+    lines = [
+        "| system | measure | " + " | ".join(ROLES) + " | minutes |",
+        "| :-- | :-- |" + " --: |" * (len(ROLES) + 1),
+    ]
+    for runs in groups:
+        first = runs[0]
+        headline, measure = next(iter(first["measures"].items()))
+        cells = [f"[{first['about']}](#{_anchor(first)})", headline + SIGNS[measure["better"]]]
+        for role in ROLES:
+            names = [row["name"] for row in first["rows"] if row["role"] == role and headline in row["values"]]
+            cells.append(_each_seed(runs, names[0], headline) if names else "-")
+        lines.append(f"| {' | '.join([*cells, _minutes(runs)])} |")
+    return "\n".join(lines)
+
+
+def _section(runs: Sequence[Result], pictures: Path) -> str:
+    first = runs[0]
+    measures = first["measures"]
+    lines = [f"## {first['about']}" + ("" if first["preset"] == "cpu" else f", preset {first['preset']}"), ""]
+    lines += [f"{first['question'][0].upper()}{first['question'][1:]} ([paper]({first['paper']}))", ""]
+    lines.append("| | role | " + " | ".join(name + SIGNS[m["better"]] for name, m in measures.items()) + " |")
+    lines.append("| :-- | :-- |" + " --: |" * len(measures))
+    for row in first["rows"]:
+        cells = [_each_seed(runs, row["name"], name) for name in measures]
+        lines.append(f"| {row['name']} | {row['role']} | {' | '.join(cells)} |")
+    lines += ["", *(f"- {name}: {measure['what']}" for name, measure in measures.items())]
+    for name, judge in first["judges"].items():
+        lines.append(
+            f"- judge of {name}: {judge['accuracy_on_real']:.1%} right on real ones (`{judge['sha256'][:12]}`)"
+        )
+    picture = pictures / f"{first['model']}.png"
+    if picture.exists():
+        lines += [
+            "",
+            f"![{first['caption']}]({picture.parent.name}/{picture.name})",
+            "",
+            f"*From the top: {first['caption']}.*",
+        ]
+    lines += [
+        "",
+        f"{_minutes(runs)} minutes on {first['device']}, {first['threads']} threads; seeds "
+        f"{', '.join(str(run['seed']) for run in runs)}: `{first['command']}`",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _each_seed(runs: Sequence[Result], row_name: str, measure: str) -> str:
+    shown = []
+    for run in runs:
+        values = [row["values"][measure] for row in run["rows"] if row["name"] == row_name and measure in row["values"]]
+        shown += [f"{values[0]:.3g}" if abs(values[0]) < 1000 else f"{values[0]:,.0f}"] if values else []
+    return ", ".join(shown) or "-"
+
+
+def _minutes(runs: Sequence[Result]) -> str:
+    return ", ".join(f"{run['seconds'] / 60:.1f}" for run in runs)
+
+
+def _anchor(run: Result) -> str:
+    """As GitHub makes it of the heading."""
+    kept = "".join(c for c in run["about"].lower() if c.isalnum() or c in " -")
+    return kept.replace(" ", "-")
