@@ -105,6 +105,8 @@ from generative_core.adversarial.attribute_gan import AttributeGAN
 from generative_core.adversarial.gan3d import GAN3D
 from generative_core.adversarial.midinet import MidiNet
 from generative_core.adversarial.stack_gan import StackGAN
+from generative_core.adversarial.improved_gan import ImprovedGAN
+from generative_core.adversarial.semi_supervised_gan import SemiSupervisedGAN
 
 # Scorer -> critic
 from generative_core.adapters import LogitFromScore, ScoreDifference
@@ -188,6 +190,7 @@ __all__ = [
     "HasLoss",
     "HingeGAN",
     "IcGAN",
+    "ImprovedGAN",
     "Inversion",
     "KMeans",
     "LatentEncoder",
@@ -215,6 +218,7 @@ __all__ = [
     "ScoreDifference",
     "ScoreKind",
     "Scorer",
+    "SemiSupervisedGAN",
     "ShuffledBatches",
     "StackGAN",
     "StyleTransfer",

@@ -28,6 +28,28 @@ def bce_critic_loss(logit_data: Float[Tensor, "B"], logit_model: Float[Tensor, "
     return F.softplus(-logit_data).mean() + F.softplus(logit_model).mean()
 
 
+def smoothed_critic_loss(
+    logit_data: Float[Tensor, "B"], logit_model: Float[Tensor, "M"], *, label_data: float
+) -> Float[Tensor, ""]:
+    """`bce_critic_loss` with the data's label 1 lowered to `label_data`: -E_data [a log D + (1 - a) log(1 - D)] - ...
+
+    One-sided: the model's label stays 0, so D* = a p_data / (p_data + p_model) falls where there are no data.
+
+    Paper: Salimans et al. 2016, https://arxiv.org/abs/1606.03498, sec. 3.4.
+    """
+    return bce_critic_loss(logit_data, logit_model) + (1 - label_data) * logit_data.mean()
+
+
+def feature_matching_loss(
+    features_data: Float[Tensor, "B F"], features_model: Float[Tensor, "M F"]
+) -> Float[Tensor, ""]:
+    """||E_data f - E_model f||^2 of a critic's features f; the data's side is a target and gets no gradient.
+
+    Paper: Salimans et al. 2016, https://arxiv.org/abs/1606.03498, sec. 3.1.
+    """
+    return (features_data.detach().mean(0) - features_model.mean(0)).square().sum()
+
+
 def bce_mixup_loss(logit: Float[Tensor, "B"], share_of_data: Float[Tensor, "B"]) -> Float[Tensor, ""]:
     """-2 E[a log D + (1 - a) log(1 - D)] at mixes of a parts data and 1 - a parts model, so between the sides.
 

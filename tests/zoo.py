@@ -46,6 +46,7 @@ from generative_core import (
     GaussianRBM,
     Glow,
     HingeGAN,
+    ImprovedGAN,
     LogitFromScore,
     MidiNet,
     MixtureOfGaussians,
@@ -57,6 +58,7 @@ from generative_core import (
     RealNVP,
     RowLSTM,
     ScoreDifference,
+    SemiSupervisedGAN,
     StackGAN,
     VariationalGaussianMixture,
     objectives,
@@ -301,6 +303,12 @@ def bars(game: AbstractTwoPlayer, n: int, generator: torch.Generator) -> tuple[T
     return x, bar_context(before, chord)
 
 
+def partly_labelled(game: AbstractTwoPlayer, n: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+    """(images, as many others, their classes)."""
+    x, x_labelled = torch.randn(2, n, *game.event_shape, generator=generator).clamp(-1, 1)
+    return x, x_labelled, torch.randint(CONTEXT, (n,), generator=generator)
+
+
 # Implicit density: name -> GameCase(factory, batch=..., context_at=...)
 TWO_PLAYERS: dict[str, GameCase] = {
     "gan": GameCase(lambda: GAN(VECTOR, latent=2, hidden=(8,))),
@@ -339,5 +347,23 @@ TWO_PLAYERS: dict[str, GameCase] = {
         ),
         labelled,
         context_at=1,
+    ),
+    "improved_gan": GameCase(
+        lambda: ImprovedGAN(
+            IMAGE,
+            minibatch_kernels=2,
+            historical_averaging=0.1,
+            label_smoothing=0.1,
+            virtual_batch_norm=4,
+            latent=3,
+            channels=(4,),
+            features=6,
+        )
+    ),
+    "improved_gan_feature_matching": GameCase(
+        lambda: ImprovedGAN(IMAGE, feature_matching=True, latent=3, channels=(4,), features=6)
+    ),
+    "semi_supervised_gan": GameCase(
+        lambda: SemiSupervisedGAN(IMAGE, n_classes=CONTEXT, latent=3, channels=(4,), features=6), partly_labelled
     ),
 }

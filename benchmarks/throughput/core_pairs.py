@@ -2,7 +2,7 @@
 
 Matched by hand: the same widths, depths and activations, dimensions, batch and AdamW in its one-kernel form.  What is
 left of a difference (our flows begin with a learned scale and shift an element) shows in the parameter counts, which
-are printed and may differ by 1 % at most.
+are printed and may differ by 1 % at most.  Games have the very same players on both sides: the loop is what differs.
 """
 
 from collections.abc import Callable
@@ -10,20 +10,28 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from generative_core.adversarial.dcgan import DCGAN
+from generative_core.adversarial.hinge_gan import HingeGAN
+from generative_core.adversarial.wgan_gp import WGANGP
 from generative_core.autoregressive.conditionals import Bernoulli
 from generative_core.autoregressive.gated_pixelcnn import GatedPixelCNN
 from generative_core.autoregressive.pixel_model import AbstractPixelModel
 from generative_core.autoregressive.pixelcnn import PixelCNN
+from generative_core.families import AbstractGAN
 from generative_core.flows.maf import MAF
 from generative_core.flows.real_nvp import RealNVP
+from generative_core.training.adversarial import AdversarialStep
 from generative_core.training.steps import MaximumLikelihoodStep
 from generative_core.variational.vae import VAE
 
 LR = 1e-3
 N_LAYERS = 5  # of the autoregressive flows
 N_COUPLINGS = 8
+GAME_LR, GAME_BETAS = 2e-4, (0.5, 0.999)
+GAME_CHANNELS = (64, 32)
 LATENT = 32
 
 
@@ -57,7 +65,8 @@ class Pair:
     """Two ways to do the same."""
 
     label: str
-    unit: Literal["updates/s", "images/s"] = "updates/s"
+    unit: Literal["updates/s", "images/s", "rounds/s"] = "updates/s"
+    """A round of a game is an update of the critic and one of the generator."""
     ours: Callable[[Sizes], Contender]
     peer: Callable[[Sizes], Contender]
     package: str | None = None
@@ -206,6 +215,78 @@ def draw(model: AbstractPixelModel, sizes: Sizes, *, cached: bool) -> Contender:
     )
 
 
+def game(kind: Callable[..., AbstractGAN], sizes: Sizes) -> tuple[AbstractGAN, Tensor]:
+    """A game on grey images, and a batch of them."""
+    x = 2 * bits(sizes) - 1
+    return kind(x.shape[1:], channels=GAME_CHANNELS), x
+
+
+def our_game(kind: Callable[..., AbstractGAN], sizes: Sizes) -> Contender:
+    """`AdversarialStep`, one update of each player."""
+    model, x = game(kind, sizes)
+    step = AdversarialStep(model, lr=GAME_LR, betas=GAME_BETAS)
+    return Contender(lambda: step(x), count(model))
+
+
+def plain_game(
+    kind: Callable[..., AbstractGAN],
+    critic_loss: Callable[[Any, Tensor, Tensor], Tensor],
+    generator_loss: Callable[[Tensor], Tensor],
+    sizes: Sizes,
+) -> Contender:
+    """The same players in a loop by hand: one drawing for both, and no gradients of the critic for the generator."""
+    model, x = game(kind, sizes)
+    critic: Any = model.critic
+    generator: Any = model.generator
+    settings: dict[str, Any] = {"lr": GAME_LR, "betas": GAME_BETAS, "weight_decay": 0.0, "fused": True}
+    critic_optimiser = torch.optim.AdamW(critic.parameters(), **settings)
+    generator_optimiser = torch.optim.AdamW(generator.parameters(), **settings)
+    model.train()
+
+    def step() -> None:
+        drawn = generator(torch.randn(len(x), generator.latent_features))
+        critic_optimiser.zero_grad()
+        critic_loss(critic.logit, x, drawn.detach()).backward()
+        critic_optimiser.step()
+        critic.requires_grad_(False)
+        generator_optimiser.zero_grad()
+        generator_loss(critic.logit(drawn)).backward()
+        generator_optimiser.step()
+        critic.requires_grad_(True)
+
+    return Contender(step, count(model))
+
+
+def plain_dcgan(sizes: Sizes) -> Contender:
+    """Cross-entropy against ones and zeros."""
+
+    def entropy(logit: Tensor, target: float) -> Tensor:
+        return F.binary_cross_entropy_with_logits(logit, torch.full_like(logit, target))
+
+    def critic_loss(logit: Any, x: Tensor, drawn: Tensor) -> Tensor:
+        return entropy(logit(x), 1.0) + entropy(logit(drawn), 0.0)
+
+    return plain_game(DCGAN, critic_loss, lambda logit: entropy(logit, 1.0), sizes)
+
+
+def plain_wgan_gp(sizes: Sizes) -> Contender:
+    def critic_loss(logit: Any, x: Tensor, drawn: Tensor) -> Tensor:
+        share = torch.rand(len(x), 1, 1, 1)
+        mix = (share * x + (1 - share) * drawn).requires_grad_(True)
+        (slope,) = torch.autograd.grad(logit(mix).sum(), mix, create_graph=True)
+        penalty = (slope.flatten(1).norm(dim=1) - 1).square().mean()
+        return logit(drawn).mean() - logit(x).mean() + 10 * penalty
+
+    return plain_game(WGANGP, critic_loss, lambda logit: -logit.mean(), sizes)
+
+
+def plain_hinge(sizes: Sizes) -> Contender:
+    def critic_loss(logit: Any, x: Tensor, drawn: Tensor) -> Tensor:
+        return F.relu(1 - logit(x)).mean() + F.relu(1 + logit(drawn)).mean()
+
+    return plain_game(HingeGAN, critic_loss, lambda logit: -logit.mean(), sizes)
+
+
 def pixelcnn(sizes: Sizes, *, cached: bool) -> Contender:
     return draw(PixelCNN((1, sizes.side, sizes.side), channels=32, layers=7), sizes, cached=cached)
 
@@ -221,6 +302,24 @@ PAIRS: dict[str, Pair] = {
     "realnvp-zuko": Pair(label="RealNVP, zuko", ours=our_real_nvp, peer=zuko_real_nvp, package="zuko"),
     "realnvp-normflows": Pair(
         label="RealNVP, normflows", ours=our_real_nvp, peer=normflows_real_nvp, package="normflows"
+    ),
+    "dcgan-loop": Pair(
+        label="DCGAN, a loop by hand",
+        unit="rounds/s",
+        ours=lambda sizes: our_game(DCGAN, sizes),
+        peer=plain_dcgan,
+    ),
+    "wgan-gp-loop": Pair(
+        label="WGAN-GP (one critic update), by hand",
+        unit="rounds/s",
+        ours=lambda sizes: our_game(WGANGP, sizes),
+        peer=plain_wgan_gp,
+    ),
+    "hinge-gan-loop": Pair(
+        label="hinge GAN, by hand",
+        unit="rounds/s",
+        ours=lambda sizes: our_game(HingeGAN, sizes),
+        peer=plain_hinge,
     ),
     "pixelcnn-sampling": Pair(
         label="PixelCNN, sampling without a cache",

@@ -40,10 +40,10 @@ class DRAGAN(AbstractGAN):
     def critic_terms(self, drawn: Tensor, *batch: Tensor, generator: torch.Generator | None = None) -> Terms:
         """Cross-entropy and the penalty."""
         (x,) = batch
-        return {
-            "adversarial": objectives.bce_critic_loss(self.critic.logit(x), self.critic.logit(drawn)),
-            "dragan": self.penalty * objectives.dragan_penalty(self.critic.logit, x, generator=generator),
-        }
+        terms = {"adversarial": objectives.bce_critic_loss(self.critic.logit(x), self.critic.logit(drawn))}
+        if self.penalty > 0:
+            terms["dragan"] = self.penalty * objectives.dragan_penalty(self.critic.logit, x, generator=generator)
+        return terms
 
     def generator_terms(self, drawn: Tensor, *batch: Tensor, generator: torch.Generator | None = None) -> Terms:
         """-log D."""

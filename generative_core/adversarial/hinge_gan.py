@@ -8,7 +8,7 @@ from torch import Tensor
 
 from generative_core import objectives
 from generative_core.adversarial.networks import ConvCritic, ConvGenerator
-from generative_core.families import AbstractGAN, Terms
+from generative_core.families import AbstractCritic, AbstractGAN, Terms
 from generative_core.protocols import ScoreKind
 
 
@@ -16,20 +16,27 @@ from generative_core.protocols import ScoreKind
 class HingeGAN(AbstractGAN):
     """Critic: max E_data min(0, f - 1) + E_model min(0, -f - 1).  Generator: max E_model f.
 
-    Each weight of the critic is divided by its largest singular value.  A batch is (x,), images in [-1, 1].
+    Each weight of the critic is divided by its largest singular value; a `critic` that is given brings its own bound.
+    A batch is (x,), images in [-1, 1].
 
     Papers: spectral normalisation, Miyato et al. 2018, https://arxiv.org/abs/1802.05957, eq. 16-17; the hinge, Lim & Ye
     2017, https://arxiv.org/abs/1705.02894.  Differs: the largest singular value of the weight as a matrix, as in the
     paper, by torch's power iteration.
     """
 
-    def __init__(self, event_shape: Sequence[int], *, latent: int = 128, channels: Sequence[int] = (128, 64)) -> None:
+    def __init__(
+        self,
+        event_shape: Sequence[int],
+        *,
+        latent: int = 128,
+        channels: Sequence[int] = (128, 64),
+        critic: AbstractCritic | None = None,
+    ) -> None:
         super().__init__()
         self.event_shape = tuple(event_shape)
         self.generator = ConvGenerator(event_shape, latent=latent, channels=channels)
-        self.critic = ConvCritic(
-            event_shape, channels=tuple(channels)[::-1], spectral_norm=True, score_kind=ScoreKind.CRITIC_VALUE
-        )
+        self.critic = critic or ConvCritic(event_shape, channels=tuple(channels)[::-1], spectral_norm=True)
+        self.critic.score_kind = ScoreKind.CRITIC_VALUE
 
     def critic_terms(self, drawn: Tensor, *batch: Tensor, generator: torch.Generator | None = None) -> Terms:
         """The hinge on both sides."""

@@ -43,11 +43,11 @@ class WGANGP(AbstractGAN):
     def critic_terms(self, drawn: Tensor, *batch: Tensor, generator: torch.Generator | None = None) -> Terms:
         """Minus the estimate of the distance, and the penalty."""
         (x,) = batch
-        penalty = objectives.gradient_penalty(self.critic.logit, x, drawn, generator=generator)
-        return {
-            "adversarial": objectives.wasserstein_critic_loss(self.critic.logit(x), self.critic.logit(drawn)),
-            "gradient_penalty": self.penalty * penalty,
-        }
+        terms = {"adversarial": objectives.wasserstein_critic_loss(self.critic.logit(x), self.critic.logit(drawn))}
+        if self.penalty > 0:
+            penalty = objectives.gradient_penalty(self.critic.logit, x, drawn, generator=generator)
+            terms["gradient_penalty"] = self.penalty * penalty
+        return terms
 
     def generator_terms(self, drawn: Tensor, *batch: Tensor, generator: torch.Generator | None = None) -> Terms:
         """-f."""

@@ -70,18 +70,20 @@ class AdversarialStep:
 
     def _update(self, name: str, terms: Terms) -> dict[str, float]:
         """One step of one player down the sum of its terms; a player without terms rests."""
-        metrics = {f"{name}/{term}": value.item() for term, value in terms.items()}
-        total = "loss" if name == "critic" else "loss_generator"
         if not terms:
             return {}
+        values = torch.stack(list(terms.values()))
+        metrics = {f"{name}/{term}": value for term, value in zip(terms, values.tolist(), strict=True)}  # one transfer
+        total = "loss" if name == "critic" else "loss_generator"
         metrics[total] = sum(metrics.values())
         require_finite(metrics[total], f"the loss of {type(self.model).__name__}'s {name} ({', '.join(terms)})")
-        loss = torch.stack(list(terms.values())).sum()
+        loss = values.sum()
         optimiser = self.optimisers[name]
         # gradients of one player alone: the other's are neither needed nor left behind
         parameters = [p for group in optimiser.param_groups for p in group["params"]]
         for parameter, grad in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
-            parameter.grad = grad
+            # a fused optimiser reads memory as it lies, and gradients of gradients may lie otherwise than the parameter
+            parameter.grad = grad if grad.stride() == parameter.stride() else torch.empty_like(parameter).copy_(grad)
         optimiser.step()
         return metrics
 

@@ -1,10 +1,12 @@
 """What the throughput benchmark of the core compares.  No test depends on how fast anything is."""
 
 import json
+import math
 
 import pytest
 import torch
 from rich.console import Console
+from torch.testing import assert_close
 
 from benchmarks.throughput import core
 from benchmarks.throughput.core import CoreConfig, is_installed, measure, run
@@ -54,6 +56,43 @@ def test_an_update_moves_every_parameter_of_both_sides(name, monkeypatch):
         side.step()
         moved = [not torch.equal(old, new) for old, new in zip(before, parameters, strict=True)]
         assert all(moved)
+
+
+@pytest.mark.parametrize("name", [name for name, pair in PAIRS.items() if pair.unit == "rounds/s"])
+def test_a_round_by_hand_moves_both_players_as_ours_does(name, monkeypatch):
+    """From the same seed, with the same noise, every gradient of both sides is the same, and so is the optimiser."""
+    pair = PAIRS[name]
+    kept = []
+    optimiser = torch.optim.AdamW
+
+    class Spy(optimiser):
+        def __init__(self, parameters, lr, **settings):
+            kept.append((list(parameters), (lr, settings)))
+            super().__init__(kept[-1][0], lr=lr, **settings)
+
+    def same_noise(*shape, generator=None, **settings):
+        shape = shape[0] if isinstance(shape[0], tuple) else shape
+        return torch.linspace(0, 9, math.prod(shape)).sin().view(shape)
+
+    monkeypatch.setattr(torch.optim, "AdamW", Spy)
+    sides = []
+    torch.set_default_dtype(torch.float64)  # in float32 Adam makes whole steps of gradients that are rounding errors
+    try:
+        for make in (pair.ours, pair.peer):
+            torch.manual_seed(0)
+            sides.append(make(SMALL))
+        monkeypatch.setattr(torch, "randn", same_noise)
+        monkeypatch.setattr(torch, "rand", same_noise)
+        for side in sides:
+            side.step()
+    finally:
+        torch.set_default_dtype(torch.float32)
+    ours, peer = kept[:2], kept[2:]
+    assert [settings for _, settings in ours] == [settings for _, settings in peer]
+    gradients = [[p.grad for player, _ in side for p in player] for side in (ours, peer)]
+    assert all(gradient.any() for gradient in gradients[0] if gradient.ndim > 1)  # a bias may cancel out
+    for a, b in zip(*gradients, strict=True):
+        assert_close(a, b)
 
 
 def test_sampling_with_and_without_a_cache_draws_the_same(monkeypatch):

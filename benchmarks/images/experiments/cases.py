@@ -10,8 +10,10 @@ from benchmarks.images.experiments.frontal_faces import FRONTAL_FACES
 from benchmarks.images.experiments.hybrids import HYBRIDS
 from benchmarks.images.experiments.image_pairs import IMAGE_PAIRS
 from benchmarks.images.experiments.item_in_scene import ITEM_IN_SCENE
+from benchmarks.images.experiments.labels import LABELS
 from benchmarks.images.experiments.latent import LATENT_OPERATIONS
 from benchmarks.images.experiments.melody import MELODY
+from benchmarks.images.experiments.modes import MODE_GAMES
 from benchmarks.images.experiments.poses import POSES
 from benchmarks.images.experiments.related import RELATED
 from benchmarks.images.experiments.repair import REPAIR
@@ -33,8 +35,10 @@ EXPERIMENTS: dict[str, Experiment] = {
     **HYBRIDS,
     **IMAGE_PAIRS,
     **ITEM_IN_SCENE,
+    **LABELS,
     **LATENT_OPERATIONS,
     **MELODY,
+    **MODE_GAMES,
     **POSES,
     **RELATED,
     **REPAIR,

@@ -1,12 +1,12 @@
-"""Games around x = G(z): modes on known mixtures of Gaussians, and images against a Gaussian a class."""
+"""Games around x = G(z) on images: each beside itself without what its paper argues for."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks.images.experiments.experiment import Experiment, Row, Size
+from benchmarks.images.experiments.experiment import Experiment, Measure, Row, Size
 from benchmarks.images.experiments.judging import (
     SAMPLES,
     ImageTask,
@@ -16,41 +16,195 @@ from benchmarks.images.experiments.judging import (
     real_samples,
 )
 from benchmarks.images.experiments.lab import Lab
-from generative_core import DCGAN, GAN, AdversarialStep
+from generative_core import DCGAN, DRAGAN, GAN, WGANGP, AbstractTwoPlayer, AdversarialStep, HingeGAN, ImprovedGAN
+from generative_core.adversarial.networks import ConvCritic
+from generative_core.metrics import in_batches, tstr
+
+CLIP = 0.01  # of the weights in the paper that WGAN-GP answers: https://arxiv.org/abs/1701.07875
+N_PROBE = 1_000  # labelled events of the linear classifier
+N_REFERENCE = 64
+FULL_LENGTH = 10_000  # updates from which the paper's step size is used; a short training needs a longer step
+
+PROBE = Measure("accuracy on test images of a linear classifier with 1 000 labels, on features or raw pixels", "higher")
+
+
+class Contest:
+    """Contenders on the same images from the same seed: their rows, and a strip of samples of each."""
+
+    def __init__(self, lab: Lab, task: ImageTask | None = None) -> None:
+        self.lab = lab
+        self.task = task or image_task(lab)
+        self.strips: dict[str, Tensor] = {"test images": self.task.test[:12]}
+
+    def play(self, name: str, make: Callable[[], AbstractTwoPlayer], *, clip: float = 0.0, **settings: Any) -> Any:
+        """Train one; `settings` are those of `AdversarialStep`.  `clip` > 0 bounds the critic's parameters."""
+        torch.manual_seed(self.lab.seed)
+        model = make().to(self.lab.device)
+        step = AdversarialStep(model, seed=self.lab.seed, **settings)
+        if clip:
+            step.optimisers["critic"].register_step_post_hook(lambda *_: clip_parameters(model.critic, clip))
+        return self.lab.train(name, step, self.lab.batches(self.task.train))
+
+    @torch.no_grad()
+    def judge(self, name: str, model: Any) -> dict[str, float]:
+        drawn = model.sample(self.task.n, generator=self.lab.random(7))
+        self.strips[name] = drawn[:12]
+        return judge_samples(self.task, drawn)
+
+    def bounds(self) -> list[Row]:
+        """The trivial way and the ceiling; draws the picture, since they come last."""
+        self.lab.picture(list(self.strips.values()), "; ".join(self.strips))
+        return [
+            Row("a Gaussian a class", "baseline", gaussian_samples(self.lab, self.task)),
+            Row("real images", "ceiling", real_samples(self.task)),
+        ]
+
+    def probe(self, features: Callable[[Tensor], Tensor]) -> dict[str, float]:
+        """`PROBE` of frozen features."""
+        task, n = self.task, min(N_PROBE, len(self.task.train))
+        labels, labels_test = task.data.labels("train")[:n], task.data.labels("test")[: 2 * task.n]
+        seen, unseen = (in_batches(features, x) for x in (task.train[:n], task.test[: 2 * task.n]))
+        return {"probe": tstr(seen, labels, unseen, labels_test)}
 
 
 def dcgan(lab: Lab, size: Size) -> Sequence[Row]:
-    task = image_task(lab)
-    torch.manual_seed(lab.seed)
-    model = DCGAN(task.data.event_shape, channels=size.channels).to(lab.device)
-    conv = lab.train("DCGAN", AdversarialStep(model, seed=lab.seed), lab.batches(task.train))
+    contest = Contest(lab)
+    shape = contest.task.data.event_shape
     width = 16 * size.channels[0]
-    perceptrons = GAN(task.data.event_shape, latent=100, hidden=(width, width), output_activation=nn.Tanh)
-    step = AdversarialStep(perceptrons.to(lab.device), seed=lab.seed)
-    dense = lab.train("perceptrons", step, lab.batches(task.train))
-    drawn = {name: _draw(lab, task, model) for name, model in (("conv", conv), ("dense", dense))}
-    lab.picture([task.test[:12], drawn["conv"][:12], drawn["dense"][:12]], "test images; DCGAN; GAN of perceptrons")
+    hidden = (width, width)
+    untrained: Any = DCGAN(shape, channels=size.channels).to(lab.device).eval()
+    conv = contest.play("DCGAN", lambda: DCGAN(shape, channels=size.channels))
+    dense = contest.play("GAN of perceptrons", lambda: GAN(shape, latent=100, hidden=hidden, output_activation=nn.Tanh))
     return [
-        Row("DCGAN", "ours", judge_samples(task, drawn["conv"])),
-        Row("GAN of perceptrons", "ablation", judge_samples(task, drawn["dense"])),
-        Row("a Gaussian a class", "baseline", gaussian_samples(lab, task)),
-        Row("real images", "ceiling", real_samples(task)),
+        Row("DCGAN", "ours", contest.judge("DCGAN", conv) | contest.probe(conv.critic.embed)),
+        Row("GAN of perceptrons", "ablation", contest.judge("GAN of perceptrons", dense)),
+        Row("the critic, untrained", "ablation", contest.probe(untrained.critic.embed)),
+        Row("raw pixels", "baseline", contest.probe(lambda x: x.flatten(1))),
+        *contest.bounds(),
+    ]
+
+
+def wgan_gp(lab: Lab, size: Size) -> Sequence[Row]:
+    contest = Contest(lab)
+    shape = contest.task.data.event_shape
+    settings: dict[str, Any] = {
+        "lr": 1e-4 if size.steps >= FULL_LENGTH else 5e-4,
+        "critic_steps": 5,
+        "betas": (0.0, 0.9),
+    }
+    make = lambda penalty: WGANGP(shape, channels=size.channels, penalty=penalty)  # noqa: E731
+    penalised = contest.play("WGAN-GP", lambda: make(10.0), **settings)
+    clipped = contest.play("weights clipped", lambda: make(0.0), clip=CLIP, **settings)
+    return [
+        Row("WGAN-GP", "ours", contest.judge("WGAN-GP", penalised)),
+        Row("weights clipped", "ablation", contest.judge("weights clipped", clipped)),
+        *contest.bounds(),
     ]
 
 
 @torch.no_grad()
-def _draw(lab: Lab, task: ImageTask, model: Any) -> Tensor:
-    return model.sample(task.n, generator=lab.random(7))
+def clip_parameters(net: nn.Module, limit: float) -> None:
+    for parameter in net.parameters():
+        parameter.clamp_(-limit, limit)
 
+
+def hinge_gan(lab: Lab, size: Size) -> Sequence[Row]:
+    contest = Contest(lab)
+    shape = contest.task.data.event_shape
+
+    def unbounded() -> HingeGAN:
+        critic = ConvCritic(shape, channels=size.channels[::-1])
+        return HingeGAN(shape, channels=size.channels, critic=critic)
+
+    bounded = contest.play("spectral norm", lambda: HingeGAN(shape, channels=size.channels))
+    free = contest.play("no spectral norm", unbounded)
+    return [
+        Row("spectral norm", "ours", contest.judge("spectral norm", bounded)),
+        Row("no spectral norm", "ablation", contest.judge("no spectral norm", free)),
+        *contest.bounds(),
+    ]
+
+
+def dragan(lab: Lab, size: Size) -> Sequence[Row]:
+    contest = Contest(lab)
+    shape = contest.task.data.event_shape
+    with_penalty = contest.play("DRAGAN", lambda: DRAGAN(shape, channels=size.channels))
+    without = contest.play("no penalty", lambda: DRAGAN(shape, channels=size.channels, penalty=0.0))
+    return [
+        Row("DRAGAN", "ours", contest.judge("DRAGAN", with_penalty)),
+        Row("no penalty", "ablation", contest.judge("no penalty", without)),
+        *contest.bounds(),
+    ]
+
+
+def improved_gan(lab: Lab, size: Size) -> Sequence[Row]:
+    contest = Contest(lab)
+    shape = contest.task.data.event_shape
+    contenders: dict[str, dict[str, Any]] = {
+        "minibatch discrimination": {"minibatch_kernels": 32},
+        "feature matching": {"feature_matching": True},
+        "virtual batch norm": {"virtual_batch_norm": N_REFERENCE},
+        "minibatch, smoothing, virtual norm": {
+            "minibatch_kernels": 32,
+            "label_smoothing": 0.1,
+            "virtual_batch_norm": N_REFERENCE,
+        },
+        "none of them": {},
+    }
+    rows = []
+    for name, techniques in contenders.items():
+        model = contest.play(name, lambda: ImprovedGAN(shape, channels=size.channels, **techniques))  # noqa: B023
+        rows.append(Row(name, "ours" if techniques else "ablation", contest.judge(name, model)))
+    return [*rows, *contest.bounds()]
+
+
+GPU = Size(steps=40_000, batch_size=64, channels=(256, 128), n_judged=5_000)
 
 UNCONDITIONAL: dict[str, Experiment] = {
     "dcgan": Experiment(
         about="DCGAN",
         paper="https://arxiv.org/abs/1511.06434",
-        question="do strided convolutions with batch norm make better images than perceptrons?",
-        measures=SAMPLES,
+        question="do strided convolutions with batch norm make better images than perceptrons, and a critic's features "
+        "better classifiers than pixels?",
+        measures={**SAMPLES, "probe": PROBE},
         run=dcgan,
         cpu=Size(steps=2_000),
         gpu=Size(steps=40_000, batch_size=128, channels=(256, 128), n_judged=5_000),
+    ),
+    "wgan-gp": Experiment(
+        about="WGAN-GP",
+        paper="https://arxiv.org/abs/1704.00028",
+        question="is a penalty on the critic's slope better than clipped weights?",
+        measures=SAMPLES,
+        run=wgan_gp,
+        cpu=Size(steps=500),
+        gpu=GPU,
+    ),
+    "hinge-gan": Experiment(
+        about="hinge GAN with spectral normalisation",
+        paper="https://arxiv.org/abs/1802.05957",
+        question="does a critic whose layers are 1-Lipschitz make better images?",
+        measures=SAMPLES,
+        run=hinge_gan,
+        cpu=Size(steps=2_000),
+        gpu=GPU,
+    ),
+    "dragan": Experiment(
+        about="DRAGAN",
+        paper="https://arxiv.org/abs/1705.07215",
+        question="does a critic that is smooth around the data make better images?",
+        measures=SAMPLES,
+        run=dragan,
+        cpu=Size(steps=1_500),
+        gpu=GPU,
+    ),
+    "improved-gan-images": Experiment(
+        about="Improved GAN",
+        paper="https://arxiv.org/abs/1606.03498",
+        question="what does each technique do to the images?",
+        measures=SAMPLES,
+        run=improved_gan,
+        cpu=Size(steps=800),
+        gpu=GPU,
     ),
 }

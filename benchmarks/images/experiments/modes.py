@@ -1,0 +1,210 @@
+"""Games on mixtures of Gaussians whose modes are known: which are found, and how much of what is drawn lies on one."""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.data.toys import GRID, RING, GaussianModes
+from benchmarks.images.experiments.experiment import Experiment, Measure, Row, Size
+from benchmarks.images.experiments.lab import Lab
+from generative_core import (
+    DRAGAN,
+    GAN,
+    WGANGP,
+    AbstractGAN,
+    AdversarialStep,
+    Gaussian,
+    ImprovedGAN,
+    MLPCritic,
+    objectives,
+)
+from generative_core.adversarial.gan import MLPGenerator
+from generative_core.adversarial.networks import leaky_relu
+from generative_core.nets.shaped_mlp import ShapedMLP
+
+PLANE = (2,)
+LATENT = 16
+N_TRAIN = 50_000
+N_SHOWN = 2_000
+RADIUS = 3  # standard deviations of a mode within which a sample is of high quality
+
+FOUND = 0.2  # of its due share of the samples that a mode must have of high quality
+
+MODES = Measure("modes with a fifth of their due share of samples within three standard deviations", "higher")
+QUALITY = Measure("share of the samples within three standard deviations of a mode; of the law itself 0.989", "higher")
+EVENNESS = Measure("entropy of the nearest modes' shares over its largest, 1 where they come evenly", "higher")
+OF_A_LAW = {"modes": MODES, "on_modes": QUALITY, "evenness": EVENNESS}
+
+
+class Plane:
+    """One law on the plane: trains games on it, measures what they draw, and keeps that for the picture."""
+
+    def __init__(self, lab: Lab, law: GaussianModes, prefix: str = "") -> None:
+        self.lab = lab
+        self.law = law
+        self.prefix = prefix
+        self.train_data, _ = law.sample(N_TRAIN, generator=torch.Generator().manual_seed(lab.seed))
+        self.drawn: dict[str, Tensor] = {}
+
+    def play(self, name: str, make: Callable[[], AbstractGAN], **settings: Any) -> dict[str, float]:
+        """Train a game from the run's seed; `settings` are those of the step."""
+        torch.manual_seed(self.lab.seed)
+        settings = {"lr": 1e-3, "seed": self.lab.seed} | settings
+        step = AdversarialStep(make().to(self.lab.device), **settings)
+        model: Any = self.lab.train(f"{self.prefix}{name}", step, self.lab.batches(self.train_data))
+        with torch.no_grad():
+            return self.measure(name, model.sample(self.n, generator=self.lab.random(7)).cpu())
+
+    def gaussian(self) -> dict[str, float]:
+        """The trivial way."""
+        model = Gaussian(PLANE).fit(self.train_data)
+        return self.measure("one Gaussian", model.sample(self.n, generator=torch.Generator().manual_seed(8)))
+
+    def ceiling(self) -> dict[str, float]:
+        """Other draws of the law itself."""
+        x, _ = self.law.sample(self.n, generator=torch.Generator().manual_seed(self.lab.seed + 1_000))
+        return self.measure("the law", x)
+
+    @property
+    def n(self) -> int:
+        return 5 * self.lab.size.n_judged
+
+    def measure(self, name: str, x: Tensor) -> dict[str, float]:
+        self.drawn[name] = x
+        centres = torch.tensor(self.law.centres)
+        distance, nearest = torch.cdist(x, centres, compute_mode="donot_use_mm_for_euclid_dist").min(1)
+        on_mode = distance <= RADIUS * self.law.std
+        share, share_on = (which.bincount(minlength=len(centres)) / len(x) for which in (nearest, nearest[on_mode]))
+        values = {
+            "modes": float((share_on >= FOUND / len(centres)).sum()),
+            "on_modes": float(on_mode.double().mean()),
+            "evenness": float(torch.special.entr(share).sum() / math.log(len(centres))),
+        }
+        return {f"{self.prefix}{measure}": value for measure, value in values.items()}
+
+
+def scatter(lab: Lab, planes: Sequence[Plane]) -> None:
+    """A row of panels for each law, one panel for each contender."""
+    names = list(planes[0].drawn)
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots(len(planes), len(names), squeeze=False)
+        for row, plane in zip(axes, planes, strict=True):
+            limit = 1.4 * max(abs(value) for centre in plane.law.centres for value in centre)
+            for panel, (name, x) in zip(row, plane.drawn.items(), strict=True):
+                panel.plot(*x[:N_SHOWN].T.numpy(), ",", color="C0")
+                panel.plot(*torch.tensor(plane.law.centres).T.numpy(), "+", color="C3", markersize=4)
+                panel.set(xlim=(-limit, limit), ylim=(-limit, limit), xticks=[], yticks=[], aspect="equal")
+                panel.set_title(name, fontsize=7)
+
+    what = "samples, and the centres of the modes in red: "
+    lab.plot(draw, what + "; ".join(names), width=1.6 * len(names), height=1.9 * len(planes))
+
+
+def ring(lab: Lab, size: Size) -> Sequence[Row]:
+    plane = Plane(lab, RING)
+    make = lambda game=objectives.NON_SATURATING: GAN(PLANE, latent=LATENT, hidden=size.channels, game=game)  # noqa: E731
+    rows = [
+        Row("non-saturating", "ours", plane.play("non-saturating", make)),
+        Row("two generator updates", "ours", plane.play("two generator updates", make, generator_steps=2)),
+        Row("minimax", "ablation", plane.play("minimax", partial(make, objectives.MINIMAX))),
+        Row("one Gaussian", "baseline", plane.gaussian()),
+        Row("the ring itself", "ceiling", plane.ceiling()),
+    ]
+    scatter(lab, [plane])
+    return rows
+
+
+def improved(lab: Lab, size: Size) -> Sequence[Row]:
+    plane = Plane(lab, GRID)
+
+    def make(**techniques: Any) -> ImprovedGAN:
+        *hidden, features = size.channels
+        trunk = ShapedMLP(PLANE, (features,), hidden=hidden, activation=leaky_relu)
+        return ImprovedGAN(
+            PLANE,
+            generator=MLPGenerator(PLANE, latent=LATENT, hidden=size.channels),
+            trunk=nn.Sequential(trunk, leaky_relu()),
+            features=features,
+            **techniques,
+        )
+
+    contenders: dict[str, dict[str, Any]] = {
+        "minibatch discrimination": {"minibatch_kernels": 16},
+        "historical averaging": {"historical_averaging": 1e-3},
+        "label smoothing": {"label_smoothing": 0.1},
+        "feature matching": {"feature_matching": True},
+    }
+    rows = [Row(name, "ours", plane.play(name, partial(make, **given))) for name, given in contenders.items()]
+    rows += [
+        Row("none of them", "ablation", plane.play("none of them", make)),
+        Row("one Gaussian", "baseline", plane.gaussian()),
+        Row("the grid itself", "ceiling", plane.ceiling()),
+    ]
+    scatter(lab, [plane])
+    return rows
+
+
+def penalties(lab: Lab, size: Size) -> Sequence[Row]:
+    planes = [Plane(lab, RING, "ring_"), Plane(lab, GRID, "grid_")]
+
+    def players() -> dict[str, Any]:
+        return {
+            "generator": MLPGenerator(PLANE, latent=LATENT, hidden=size.channels),
+            "critic": MLPCritic(PLANE, hidden=size.channels, activation=leaky_relu, normalise=False),
+        }
+
+    def both(measure: Callable[[Plane], dict[str, float]]) -> dict[str, float]:
+        first, second = (measure(plane) for plane in planes)
+        return first | second
+
+    wasserstein = lambda: WGANGP(PLANE, penalty=0.1, **players())  # noqa: E731
+    rows = [
+        Row("WGAN-GP", "ours", both(lambda p: p.play("WGAN-GP", wasserstein, critic_steps=5, betas=(0.0, 0.9)))),
+        Row("DRAGAN", "ours", both(lambda p: p.play("DRAGAN", lambda: DRAGAN(PLANE, penalty=1.0, **players())))),
+        Row("GAN", "ablation", both(lambda p: p.play("GAN", lambda: DRAGAN(PLANE, penalty=0.0, **players())))),
+        Row("one Gaussian", "baseline", both(Plane.gaussian)),
+        Row("the laws themselves", "ceiling", both(Plane.ceiling)),
+    ]
+    scatter(lab, planes)
+    return rows
+
+
+SMOKE = Size(steps=2, batch_size=16, channels=(8, 8), n_judged=48)
+
+MODE_GAMES: dict[str, Experiment] = {
+    "gan-ring": Experiment(
+        about="GAN on a ring of eight Gaussians",
+        paper="https://arxiv.org/abs/1406.2661",
+        question="which modes does the game find, by either generator's loss and with two updates of the generator?",
+        measures=OF_A_LAW,
+        run=ring,
+        cpu=Size(steps=10_000, batch_size=256, channels=(128, 128)),
+        gpu=Size(steps=50_000, batch_size=512, channels=(128, 128), n_judged=10_000),
+        smoke=SMOKE,
+    ),
+    "improved-gan-grid": Experiment(
+        about="Improved GAN on a grid of 25 Gaussians",
+        paper="https://arxiv.org/abs/1606.03498",
+        question="does a critic that sees the whole batch keep the generator from dropping modes?",
+        measures=OF_A_LAW,
+        run=improved,
+        cpu=Size(steps=5_000, batch_size=128, channels=(128, 128)),
+        gpu=Size(steps=50_000, batch_size=512, channels=(128, 128), n_judged=10_000),
+        smoke=SMOKE,
+    ),
+    "wgan-gp-grid": Experiment(
+        about="WGAN-GP and DRAGAN on a ring and a grid of Gaussians",
+        paper="https://arxiv.org/abs/1704.00028",
+        question="does a bound on the critic's slope keep the generator from dropping modes?",
+        measures={f"{law}_{name}": measure for law in ("grid", "ring") for name, measure in OF_A_LAW.items()},
+        run=penalties,
+        cpu=Size(steps=4_000, batch_size=128, channels=(128, 128)),
+        gpu=Size(steps=50_000, batch_size=512, channels=(128, 128), n_judged=10_000),
+        smoke=SMOKE,
+    ),
+}
