@@ -41,9 +41,10 @@ class BatchedMujocoVecEnv(VecEnv):
         env_id: a key of `envs.tasks.TASKS`.
         n_envs: number of simulations N.
         n_threads: threads that step them; 0 is one a core.
+        max_episode_steps: steps after which an episode is cut short by a time-out; None is the task's own.
     """
 
-    def __init__(self, env_id: str, n_envs: int, *, n_threads: int = 0):
+    def __init__(self, env_id: str, n_envs: int, *, n_threads: int = 0, max_episode_steps: int | None = None):
         with _quiet_loading():
             self.template = gymnasium.make(env_id)
         single: Any = self.template.unwrapped
@@ -51,7 +52,7 @@ class BatchedMujocoVecEnv(VecEnv):
         spec = self.template.spec
         assert spec is not None
         assert spec.max_episode_steps is not None  # every task of TASKS has a time limit
-        self.max_episode_steps = spec.max_episode_steps
+        self.max_episode_steps = spec.max_episode_steps if max_episode_steps is None else max_episode_steps
         task_class = TASKS[env_id]
         version = int(env_id.rpartition("-v")[2])
         # mj_step does not compute cfrc_ext; gymnasium calls mj_rnePostConstraint after it.  The batch cannot, and a

@@ -19,9 +19,15 @@ class UnknownEnvironmentError(ValueError):
 
 
 def make_venv(
-    env_id: str, n_envs: int = 1, seed: int | None = 0, env_kwargs: dict[str, Any] | None = None, n_threads: int = 0
+    env_id: str,
+    n_envs: int = 1,
+    seed: int | None = 0,
+    env_kwargs: dict[str, Any] | None = None,
+    n_threads: int = 0,
+    *,
+    max_episode_steps: int | None = None,
 ) -> VecEnv:
-    """A seeded vector env of N copies of a task.
+    """A seeded vector env of N copies of a task, whose episodes time out after `max_episode_steps` or as the task says.
 
     The tasks of `envs.tasks.TASKS` are stepped together (`BatchedMujocoVecEnv`); any other id, `module:Env-v0` too, and
     any non-default `env_kwargs`, go through SB3's `DummyVecEnv` with the same extra fields in `infos` (see there).
@@ -33,9 +39,9 @@ def make_venv(
         raise ValueError(f"n_envs must be at least 1, got {n_envs}")
     try:
         if env_id in TASKS and not env_kwargs:
-            venv: VecEnv = BatchedMujocoVecEnv(env_id, n_envs, n_threads=n_threads)
+            venv: VecEnv = BatchedMujocoVecEnv(env_id, n_envs, n_threads=n_threads, max_episode_steps=max_episode_steps)
         else:
-            venv = DummyVecEnv([lambda: _single(env_id, env_kwargs or {})] * n_envs)
+            venv = DummyVecEnv([lambda: _single(env_id, env_kwargs or {}, max_episode_steps)] * n_envs)
     except (GymnasiumError, ImportError, TypeError) as error:
         raise UnknownEnvironmentError(_explain(env_id, error)) from error
     if seed is not None:
@@ -43,8 +49,9 @@ def make_venv(
     return venv
 
 
-def _single(env_id: str, env_kwargs: dict[str, Any]) -> gymnasium.Env:
-    return Monitor(RootDisplacement(gymnasium.make(env_id, **env_kwargs)), info_keywords=())
+def _single(env_id: str, env_kwargs: dict[str, Any], max_episode_steps: int | None) -> gymnasium.Env:
+    env = gymnasium.make(env_id, max_episode_steps=max_episode_steps, **env_kwargs)
+    return Monitor(RootDisplacement(env), info_keywords=())
 
 
 class RootDisplacement(gymnasium.Wrapper):

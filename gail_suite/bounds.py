@@ -11,6 +11,7 @@ AT_LEAST_ONE = {
     "subsample",
     "total_env_steps",
     "n_envs",
+    "episode_steps",
     "eval_every",
     "select_episodes",
     "eval_episodes",

@@ -213,6 +213,9 @@ class TrainConfig:
     """Policy steps summed over all parallel environments."""
     n_envs: int = 32
     """Environments stepped together."""
+    episode_steps: int | None = None
+    """Training episodes time out after so many steps, not after the task's own limit: short ones begin more often,
+    which helps where the start is what is hard.  Evaluations are always of whole episodes."""
     threads: int = 0
     """Processor threads for the simulators and for the networks; 0 is one a core."""
     warm_start: bool = True

@@ -230,4 +230,11 @@ def resolve_device(name: str) -> str:
 
 def make_training_venv(config: TrainConfig) -> VecEnv:
     """The environments of a run, seeded."""
-    return envs.make_venv(config.env, config.n_envs, config.seed, config.parsed_env_kwargs(), config.threads)
+    return envs.make_venv(
+        config.env,
+        config.n_envs,
+        config.seed,
+        config.parsed_env_kwargs(),
+        config.threads,
+        max_episode_steps=config.episode_steps,
+    )

@@ -34,6 +34,17 @@ def test_time_limit_is_a_truncation_and_its_observation_is_the_terminal_one():
     assert not np.array_equal(obs[0], infos[0]["terminal_observation"])
 
 
+@pytest.mark.parametrize("env_kwargs", [None, {"reset_noise_scale": 0.05}], ids=["batched", "gymnasium"])
+def test_a_shorter_limit_is_a_time_out_too(env_kwargs):
+    venv = make_venv("HalfCheetah-v4", 2, seed=0, env_kwargs=env_kwargs, max_episode_steps=3)
+    venv.reset()
+    for _ in range(2):
+        for step in range(3):
+            _, _, dones, infos = venv.step(np.zeros((2, 6), np.float32))
+            assert dones.tolist() == [step == 2] * 2
+        assert all(info["TimeLimit.truncated"] and info["episode"]["l"] == 3 for info in infos)
+
+
 def test_returned_arrays_belong_to_the_caller():
     venv = make_venv("Hopper-v4", 2, seed=0)
     obs = venv.reset()
