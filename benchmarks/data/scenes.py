@@ -17,8 +17,8 @@ SLOTS = (SIZES, COLOURS, SHAPES, ROWS, COLUMNS)
 VOCABULARY = tuple(itertools.chain(*SLOTS))
 
 _RGB = torch.tensor([[1.0, 0.2, 0.2], [0.2, 0.9, 0.3], [0.3, 0.4, 1.0], [1.0, 0.9, 0.2]])
-_RADII = (3, 5)
-_CENTRES = (6, 16, 25)
+_RADII = (4, 6)
+_CENTRES = (7, 16, 24)
 _JITTER = 1  # pixels that a shape may stand off the centre of its place
 
 
@@ -84,7 +84,7 @@ def parse(images: Tensor) -> Parsed:
     overlap, best = (both / either).flatten(1).max(1)
     kind, row, column = best // SIDE**2, best % SIDE**2 // SIDE, best % SIDE
     colour = F.cosine_similarity((light * lit).sum((2, 3))[:, None], _RGB.to(images)[None], dim=2).argmax(1)
-    places = [torch.bucketize(place, torch.tensor([11, 21], device=images.device)) for place in (row, column)]
+    places = [torch.bucketize(place, torch.tensor([11, 20], device=images.device)) for place in (row, column)]
     words = torch.stack([*kinds[kind].T[:1], colour, kinds[kind][:, 1], *places], dim=1)
     return Parsed(torch.where(lit.any(3).any(2).any(1)[:, None], words, -1), overlap)
 

@@ -39,7 +39,7 @@ def test_a_square_has_the_area_of_its_sides():
     scenes = some()
     lit = (scenes.images.amax(1) > 0).sum((1, 2))
     is_square = scenes.words[:, 2] == SLOTS[2].index("square")
-    side = torch.where(scenes.words[:, 0] == 0, 7, 11)
+    side = torch.where(scenes.words[:, 0] == 0, 9, 13)
     assert torch.equal(lit[is_square], (side**2)[is_square])
     assert (lit[~is_square] < (side**2)[~is_square]).all()
 

@@ -107,7 +107,7 @@ def test_it_learns_what_the_words_mean():
             yield (x + 0.2 * torch.randn(x.shape, generator=generator)).clamp(-1, 1), F.one_hot(word, TEXT).float()
 
     model = small(kl=0.1)
-    fit(AdversarialStep(model, lr=3e-3), batches(), 140)
+    fit(AdversarialStep(model, lr=3e-3), batches(), 200)
     text = F.one_hot(torch.arange(60) % TEXT, TEXT).float()
     with torch.no_grad():
         x = model.eval().sample(60, text, generator=draws(1))

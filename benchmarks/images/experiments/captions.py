@@ -27,7 +27,7 @@ def stack_gan(lab: Lab, size: Size) -> Sequence[Row]:
         torch.manual_seed(lab.seed)
         shape = tuple(images.shape[1:])
         model = StackGAN(shape, text_features=N_WORDS, below=below, channels=size.channels, mismatch=mismatch)
-        step = AdversarialStep(model.to(lab.device), lr=5e-4, seed=lab.seed)
+        step = AdversarialStep(model.to(lab.device), lr=1e-3, seed=lab.seed)
         trained = lab.train(name, step, lab.batches(images, text), n_steps=n_steps)
         assert isinstance(trained, StackGAN)
         return trained
@@ -95,7 +95,7 @@ CAPTIONS: dict[str, Experiment] = {
             "overlap": Measure("intersection over union with the best of the renderer's shapes", "higher"),
         },
         run=stack_gan,
-        cpu=Size(steps=1_600, batch_size=32, channels=(64, 32), n_judged=1_000),
+        cpu=Size(steps=3_000, batch_size=32, channels=(32, 16), n_judged=1_000),
         gpu=Size(steps=40_000, channels=(256, 128), n_judged=5_000),
     ),
 }
