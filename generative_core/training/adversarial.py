@@ -1,9 +1,11 @@
 """The game of two players, one round at a time."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from generative_core.families import AbstractTwoPlayer, Drawn, Terms
 from generative_core.training.schedules import Schedule
@@ -43,6 +45,10 @@ class AdversarialStep:
             name: adam(player, self.lr[name], betas=betas)
             for name, player in (("critic", model.critic), ("generator", model.generator))
         }
+        self._parameters = {
+            name: {p for group in optimiser.param_groups for p in group["params"]}
+            for name, optimiser in self.optimisers.items()
+        }
         self.generator = private_generator(model, seed)
         self.n_updates = 0
 
@@ -63,7 +69,8 @@ class AdversarialStep:
         for i in range(self.generator_steps):
             if drawn is None or i > 0:
                 drawn = self.model.draw(*batch, generator=self.generator)
-            terms = self.model.generator_terms(drawn, *batch, generator=self.generator)
+            with _fixed(self._parameters["critic"] - self._parameters["generator"]):
+                terms = self.model.generator_terms(drawn, *batch, generator=self.generator)
             metrics |= self._update("generator", terms)
         self.n_updates += 1
         return metrics
@@ -101,6 +108,18 @@ class AdversarialStep:
             optimiser.load_state_dict(state["optimisers"][name])
         self.generator.set_state(state["generator"])
         self.n_updates = state["n_updates"]
+
+
+@contextmanager
+def _fixed(parameters: set[nn.Parameter]) -> Iterator[None]:
+    """No graph of these is built meanwhile: the generator's gradients pass through the critic, not into it."""
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)
 
 
 def _without_gradients(drawn: Drawn) -> Drawn:

@@ -246,6 +246,20 @@ def test_a_term_that_is_not_finite_is_named_and_its_player_stays():
     assert step.n_updates == 0
 
 
+def test_the_critic_is_fixed_while_the_generators_terms_are_made_and_free_again_after(monkeypatch):
+    model, flags = Toy(), []
+    terms = model.generator_terms
+
+    def spy(*arguments, **settings):
+        flags.append([p.requires_grad for p in model.critic.parameters()])
+        return terms(*arguments, **settings)
+
+    monkeypatch.setattr(model, "generator_terms", spy)
+    AdversarialStep(model)(torch.ones(4, 1))
+    assert flags == [[False, False]]
+    assert all(p.requires_grad for p in model.parameters())
+
+
 def test_the_schedule_scales_both_step_sizes():
     step = AdversarialStep(Toy(), lr=1e-2, lr_critic=4e-2, schedule=lambda i: 0.5**i)
     for _ in range(3):

@@ -22,6 +22,8 @@ from generative_core.metrics import accuracy, tstr
 N_LABELS = (100, 300, 1_000)
 FEATURES = 128
 DROPOUT = 0.3
+LR = 1e-3  # of everything that classifies
+LONG, LR_LONG = 10_000, 3e-4  # the paper's, for games of its length
 SUPERVISED_SHARE = 2  # times as few updates of a classifier alone, which has converged long before
 
 AGREEMENT = Measure("share of the samples to which the judge gives the class asked for", "higher")
@@ -86,7 +88,7 @@ def semi_supervised(lab: Lab, size: Size) -> Sequence[Row]:
             data.event_shape, n_classes=data.n_classes, channels=size.channels, trunk=trunk(data.event_shape, size)
         )
         batches = with_labelled(lab, train, x, y)
-        step = AdversarialStep(game.to(lab.device), lr=3e-4, seed=lab.seed)
+        step = AdversarialStep(game.to(lab.device), lr=LR if size.steps < LONG else LR_LONG, seed=lab.seed)
         model: Any = lab.train(f"K + 1 GAN, {n} labels", step, batches)
         errors["K + 1 GAN"][measure] = 1 - accuracy(Classes(model), test, labels_test)
         with torch.no_grad():
@@ -146,7 +148,7 @@ def with_labelled(lab: Lab, x: Tensor, labelled: Tensor, label: Tensor) -> Itera
 def learn(lab: Lab, name: str, net: nn.Module, x: Tensor, y: Tensor, *, shifts: bool) -> None:
     """Cross-entropy with Adam; `shifts` moves each batch by up to two pixels and mirrors every other one."""
     n_steps = max(lab.size.steps // SUPERVISED_SHARE, 1)
-    optimiser = torch.optim.Adam(net.parameters(), lr=1e-3)
+    optimiser = torch.optim.Adam(net.parameters(), lr=LR)
     random = torch.Generator().manual_seed(lab.seed)
     batches = lab.batches(x, y, batch_size=min(lab.size.batch_size, len(x)))
     net.train()
