@@ -123,7 +123,9 @@ class Lab:
 
         strips = [strip(row) for row in rows]
         width = max(part.shape[1] for part in strips)
-        sheet = np.concatenate([np.pad(p, ((0, 2), (0, width - p.shape[1]), (0, 0)), constant_values=255) for p in strips])
+        sheet = np.concatenate(
+            [np.pad(p, ((0, 2), (0, width - p.shape[1]), (0, 0)), constant_values=255) for p in strips]
+        )
         with atomic_path(self.picture_file) as temporary:
             imsave(temporary, sheet.repeat(magnify, axis=0).repeat(magnify, axis=1), format="png")
 
