@@ -37,8 +37,8 @@ def text(x: Tensor, generator: torch.Generator) -> Damaged:
 def inpainting(lab: Lab, size: Size) -> Sequence[Row]:
     task = image_task(lab)
     models = {}
-    heavier = "a critic twenty times heavier"
-    for name, adversarial in (("context encoder", 0.001), (heavier, 0.02), ("squared error alone", 0.0)):
+    heavier = "a critic fifty times heavier"
+    for name, adversarial in (("context encoder", 0.001), (heavier, 0.05), ("squared error alone", 0.0)):
         torch.manual_seed(lab.seed)
         model = ContextEncoder(task.data.event_shape, channels=size.channels[::-1], adversarial=adversarial)
         models[name] = train(lab, task, name, model, holes)
