@@ -140,8 +140,9 @@ def augmentation(lab: Lab, size: Size) -> Sequence[Row]:
             random = torch.Generator().manual_seed(lab.seed * 100 + seed)
             order = torch.randperm(len(train), generator=random).to(lab.device)
             own = [order[labels[order] == k] for k in range(n_classes)]
-            few = torch.cat([rows[:n_labels] for rows in own])
-            many = torch.cat([rows[: n_labels + n_added] for rows in own])
+            n_own = n_labels // 5 if lab.smoke else n_labels
+            few = torch.cat([rows[:n_own] for rows in own])
+            many = torch.cat([rows[: n_own + n_added] for rows in own])
             for name in added:
                 x, y = enlarged(name, train[few], labels[few], seed)
                 pictures[name] = x[len(few) :][:: n_added // 2][:12]
