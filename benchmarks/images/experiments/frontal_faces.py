@@ -49,9 +49,9 @@ def draw_people(n: int, *, generator: torch.Generator) -> People:
 
 def tp_gan(lab: Lab, size: Size) -> Sequence[Row]:
     torch.manual_seed(LOSS_NETWORK_SEED)
-    known = ConvEncoder(SHAPE, N_TRAITS, channels=(32, 64, 64), norm=nn.BatchNorm2d)
+    net = ConvEncoder(SHAPE, N_TRAITS, channels=(32, 64, 64), norm=nn.BatchNorm2d)
     seed = LOSS_NETWORK_SEED
-    known = train_reader(lab, "identity network", known, _portraits(lab, seed), n_steps=size.steps // 2, seed=seed)
+    known = train_reader(lab, "identity network", net, _portraits(lab, seed), n_steps=size.steps // 2, seed=seed)
     contenders = {"TP-GAN": template(), "without the local paths": ()}
     people = draw_people(size.n_judged, generator=torch.Generator().manual_seed(JUDGE_SEED))
     _, frontal, source = (part.to(lab.device) for part in people)
