@@ -22,6 +22,9 @@ MEASURES = {
 }
 
 
+N_TRAIN = 20_000  # scenes to learn from
+
+
 class SceneTask(NamedTuple):
     """Scenes, the items in them, and the judge of items."""
 
@@ -57,7 +60,7 @@ def _task(lab: Lab) -> SceneTask:
     images = image_task(lab)
     random = torch.Generator().manual_seed(lab.seed)
     items = images.test[: images.n]
-    scenes, train_scenes = (paste_on_clutter(x.cpu(), generator=random).images for x in (items, images.train))
+    scenes, train_scenes = (paste_on_clutter(x.cpu(), generator=random).images for x in (items, images.train[:N_TRAIN]))
     labels = images.data.labels("test")[: images.n].to(lab.device)
     return SceneTask(images, train_scenes.to(lab.device), scenes.to(lab.device), items, labels)
 
@@ -68,7 +71,9 @@ def _converted(lab: Lab, size: Size, name: str, task: SceneTask, weights: tuple[
     channels = tuple(size.channels)[::-1]
     model = PixelDTGAN(task.images.data.event_shape, channels=channels, real=real, domain=domain, l2=l2)
     lab.train(
-        name, AdversarialStep(model.to(lab.device), seed=lab.seed), lab.batches(task.images.train, task.train_scenes)
+        name,
+        AdversarialStep(model.to(lab.device), seed=lab.seed),
+        lab.batches(task.images.train[:N_TRAIN], task.train_scenes),
     )
     return in_batches(model.translate, task.scenes)
 
