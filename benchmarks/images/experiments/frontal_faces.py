@@ -49,9 +49,9 @@ def draw_people(n: int, *, generator: torch.Generator) -> People:
 
 def tp_gan(lab: Lab, size: Size) -> Sequence[Row]:
     torch.manual_seed(LOSS_NETWORK_SEED)
-    known = ConvEncoder(SHAPE, N_TRAITS, channels=(32, 64, 64), norm=nn.BatchNorm2d)
+    net = ConvEncoder(SHAPE, N_TRAITS, channels=(32, 64, 64), norm=nn.BatchNorm2d)
     seed = LOSS_NETWORK_SEED
-    known = train_reader(lab, "identity network", known, _portraits(lab, seed), n_steps=size.steps // 2, seed=seed)
+    known = train_reader(lab, "identity network", net, _portraits(lab, seed), n_steps=size.steps // 2, seed=seed)
     contenders = {"TP-GAN": template(), "without the local paths": ()}
     people = draw_people(size.n_judged, generator=torch.Generator().manual_seed(JUDGE_SEED))
     _, frontal, source = (part.to(lab.device) for part in people)
@@ -67,9 +67,9 @@ def tp_gan(lab: Lab, size: Size) -> Sequence[Row]:
     torch.manual_seed(JUDGE_SEED)
     seed = JUDGE_SEED + 1
     judge, of_profiles = JudgeCNN(SHAPE, n_classes=N_TRAITS), JudgeCNN(SHAPE, n_classes=N_TRAITS)
-    read_frontal = train_reader(lab, "judge of frontal faces", judge, _portraits(lab, seed), n_steps=1_000, seed=seed)
+    read_frontal = train_reader(lab, "judge of frontal faces", judge, _portraits(lab, seed), n_steps=800, seed=seed)
     profiles = _profiles(lab, seed)
-    read_profile = train_reader(lab, "judge of profiles", of_profiles, profiles, n_steps=1_000, seed=seed)
+    read_profile = train_reader(lab, "judge of profiles", of_profiles, profiles, n_steps=800, seed=seed)
     gallery = in_batches(read_frontal, frontal)
 
     def judged(x: Tensor) -> dict[str, float]:
@@ -109,7 +109,14 @@ def template() -> tuple[tuple[int, int], ...]:
 def _model(lab: Lab, size: Size, known: nn.Module, places: Sequence[tuple[int, int]]) -> TPGAN:
     torch.manual_seed(lab.seed)
     channels = tuple(size.channels)[::-1]
-    model = TPGAN(SHAPE, known, template=places, patch_side=PATCH_SIDE, channels=(*channels, channels[-1]))
+    model = TPGAN(
+        SHAPE,
+        known,
+        template=places,
+        patch_side=PATCH_SIDE,
+        channels=(*channels, channels[-1]),
+        identity=10.0,  # the network tells traits in [0, 1], whose square errors are small
+    )
     return model.to(lab.device)
 
 
@@ -144,7 +151,7 @@ FRONTAL_FACES: dict[str, Experiment] = {
         question="is a person better recognised on the frontal face made of a profile than on the profile?",
         measures=MEASURES,
         run=tp_gan,
-        cpu=Size(steps=600, batch_size=32, n_judged=500),
+        cpu=Size(steps=550, batch_size=32, n_judged=500),
         gpu=Size(steps=40_000, channels=(256, 128, 64), n_judged=2_000),
     ),
 }
