@@ -217,7 +217,7 @@ def markovian_gan(lab: Lab, size: Size) -> Sequence[Row]:
         torch.manual_seed(lab.seed)
         channels = (*size.channels, size.channels[-1])
         model = MarkovianGAN(
-            x.shape[1:], features, content=0.5, tv=0.05, patch_layer=patch_layer, channels=channels, critic_channels=64
+            x.shape[1:], features, content=0.5, tv=0.2, patch_layer=patch_layer, channels=channels, critic_channels=64
         ).to(lab.device)
         step: AdversarialStep | MaximumLikelihoodStep = AdversarialStep(model, lr=1e-3, seed=lab.seed)
         batches: Iterator[tuple[Tensor, ...]] = unpaired(lab, contents, texture)
