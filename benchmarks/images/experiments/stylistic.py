@@ -65,7 +65,7 @@ def seeing(lab: Lab, seed: int, *, channels: Sequence[int], kernel: int = 3) -> 
         torch.manual_seed(seed)
         net = Seeing(channels=channels, kernel=kernel).to(lab.device)
     step = MaximumLikelihoodStep(net, lr=3e-3, seed=seed)
-    n_steps = 2 if lab.smoke else 200
+    n_steps = 2 if lab.smoke else 600
     return lab.train(f"features {seed}", step, lab.batches(images, label), n_steps=n_steps)
 
 
@@ -110,7 +110,7 @@ def style_transfer(lab: Lab, size: Size) -> Sequence[Row]:
         translator = ResNetTranslator(3, 3, channels=size.channels[::-1], blocks=2)
         shape = test3.shape[1:]
         model = StyleTransfer(
-            shape, net, styles, content=content, style=style, tv=0.01, translator=nn.Sequential(translator, nn.Tanh())
+            shape, net, styles, content=content, style=style, tv=0.1, translator=nn.Sequential(translator, nn.Tanh())
         )
         return model.to(lab.device)
 
@@ -158,7 +158,7 @@ def style_transfer(lab: Lab, size: Size) -> Sequence[Row]:
     ]
 
 
-CONTENT_WEIGHT, STYLE_WEIGHT = 1.0, 3.0
+CONTENT_WEIGHT, STYLE_WEIGHT = 1.0, 0.5
 
 
 def _timed(make: Callable[[], Tensor]) -> tuple[Tensor, float]:
@@ -228,7 +228,7 @@ def markovian_gan(lab: Lab, size: Size) -> Sequence[Row]:
         rows.append(Row(name, "ours" if not rows else "ablation", judged(made, seconds)))
         pictures.append(made[:12])
     n_moved = min(len(x), 32 if not lab.smoke else 4)
-    gatys = StyleTransfer(x.shape[1:], net, texture[:64].to(lab.device), style=3.0, tv=0.05, translator=nn.Identity())
+    gatys = StyleTransfer(x.shape[1:], net, texture[:64].to(lab.device), style=3.0, tv=0.2, translator=nn.Identity())
     gatys.to(lab.device)
     n_steps = 2 if lab.smoke else 150
     moved, seconds = _timed(lambda: gatys.optimise(x[:n_moved], n_steps=n_steps, generator=lab.random(6)))
