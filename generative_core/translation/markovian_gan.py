@@ -31,8 +31,8 @@ class MarkovianGAN(AbstractTwoPlayer):
 
     Raises ValueError where `channels` does not fit the sides of the maps.
 
-    Paper: Li & Wand 2016, https://arxiv.org/abs/1604.04382, sec. 3-4.  Differs: any feature network; the anisotropic
-    total variation.
+    Paper: Li & Wand 2016, https://arxiv.org/abs/1604.04382, sec. 3-4.  Differs: any feature network; the
+    decoder repeats pixels before it convolves, against the checkerboard of strided ones; anisotropic total variation.
     """
 
     def __init__(
@@ -116,6 +116,11 @@ def _decoder(n_in: int, n_out: int, channels: Sequence[int]) -> nn.Module:
     """Maps -> an image in [-1, 1]."""
     layers: list[nn.Module] = [nn.Conv2d(n_in, channels[0], 3, padding=1, bias=False)]
     for a, b in pairwise(channels):
-        layers += [nn.BatchNorm2d(a), leaky_relu(), nn.ConvTranspose2d(a, b, 4, stride=2, padding=1, bias=False)]
+        layers += [
+            nn.BatchNorm2d(a),
+            leaky_relu(),
+            nn.Upsample(scale_factor=2),
+            nn.Conv2d(a, b, 3, padding=1, bias=False),
+        ]
     layers += [nn.BatchNorm2d(channels[-1]), leaky_relu(), nn.Conv2d(channels[-1], n_out, 3, padding=1), nn.Tanh()]
     return nn.Sequential(*layers)
