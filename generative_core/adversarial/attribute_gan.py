@@ -31,6 +31,8 @@ class AttributeGAN(AbstractGAN):
     blocks in the critic, and the attributes of a drawing are those of the batch.
     """
 
+    critic: "_TwoHeads"
+
     def __init__(
         self,
         event_shape: Sequence[int],

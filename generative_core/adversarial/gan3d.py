@@ -26,6 +26,8 @@ class GAN3D(AbstractGAN):
     that of the batch at hand, not of the last.
     """
 
+    critic: ConvCritic
+
     def __init__(
         self,
         event_shape: Sequence[int],

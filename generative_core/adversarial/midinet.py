@@ -35,6 +35,8 @@ class MidiNet(AbstractGAN):
     between; the critic sees the previous bar, without which nothing tells the generator to go on from it.
     """
 
+    critic: "_BarCritic"
+
     def __init__(
         self,
         event_shape: Sequence[int],
@@ -165,8 +167,7 @@ class _BarCritic(AbstractCritic):
     def first_maps(self, x: Float[Tensor, "B P T"], context: Float[Tensor, "B K"] | None = None) -> Tensor:
         """After the first convolution: for feature matching."""
         pair, chord = self._pair(x, context)
-        convolution, activation = self.encoder.convolutions[:2]
-        return activation(convolution(with_planes(pair, chord)))
+        return self.encoder.convolutions[:2](with_planes(pair, chord))
 
     def logit(self, x: Float[Tensor, "B P T"], context: Float[Tensor, "B K"] | None = None) -> Float[Tensor, "B"]:
         """> 0: looks like a bar of the data, after that bar and over that chord."""
