@@ -49,7 +49,7 @@ def perceptual_gan(lab: Lab, size: Size) -> Sequence[Row]:
         gans[name] = trained
     tuned = Classifier(base).to(lab.device)
     step = MaximumLikelihoodStep(tuned, lr=5e-4, seed=lab.seed)
-    lab.train("fine-tuned", step, lab.batches(small, labels))
+    lab.train("fine-tuned", step, lab.batches(small, F.one_hot(labels).float()))
 
     fixed = gans["perceptual GAN"].features
     goal, before = in_batches(fixed, test), in_batches(fixed, test_small)
@@ -96,7 +96,7 @@ def right(logits: Tensor, labels: Tensor) -> float:
 
 
 class Classifier(nn.Module):
-    """A copy of a network, to be trained further: the loss is cross-entropy, the context the class."""
+    """A copy of a network, to be trained further: the loss is cross-entropy, the context one-hot classes."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
