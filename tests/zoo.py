@@ -9,11 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from generative_core import (
-    DCGAN,
-    DRAGAN,
     FVSBN,
-    GAN,
-    GAN3D,
     IAF,
     IAFVAE,
     IWAE,
@@ -23,18 +19,12 @@ from generative_core import (
     NICE,
     RBM,
     VAE,
-    VAEGAN,
-    WGANGP,
     AbstractCritic,
     AbstractGenerator,
-    AbstractTwoPlayer,
-    AlphaGAN,
-    AttributeGAN,
     Bernoulli,
     BoltzmannMachine,
     Categorical,
     ClassConditionalGaussian,
-    ConditionalGAN,
     DeepBoltzmannMachine,
     DiagonalBiLSTM,
     Diffusion,
@@ -45,10 +35,7 @@ from generative_core import (
     GaussianMixture,
     GaussianRBM,
     Glow,
-    HingeGAN,
-    ImprovedGAN,
     LogitFromScore,
-    MidiNet,
     MixtureOfGaussians,
     MLPCritic,
     MultiScalePixelRNN,
@@ -58,13 +45,9 @@ from generative_core import (
     RealNVP,
     RowLSTM,
     ScoreDifference,
-    SemiSupervisedGAN,
-    StackGAN,
     VariationalGaussianMixture,
-    objectives,
 )
 from generative_core.adversarial.gan import MLPGenerator
-from generative_core.adversarial.midinet import bar_context
 from generative_core.adversarial.networks import ConvCritic, ConvGenerator
 from generative_core.nets.conv import ConvDecoder, ConvEncoder
 from tests.generative_core.toys import ToyGaussian
@@ -272,98 +255,4 @@ ENERGIES: dict[str, Case] = {
     "boltzmann_machine": Case(lambda: BoltzmannMachine(VECTOR), binary=True),
     "boltzmann_machine_hidden": Case(lambda: BoltzmannMachine((1, 2, 2), n_hidden=3), binary=True),
     "deep_boltzmann_machine": Case(lambda: DeepBoltzmannMachine(IMAGE, n_hidden=(6, 4)), binary=True),
-}
-
-
-@dataclass(frozen=True)
-class GameCase:
-    """A tiny game of two players, and what its batches hold."""
-
-    make: Callable[[], AbstractTwoPlayer]
-    batch: Callable[[AbstractTwoPlayer, int, torch.Generator], tuple[Tensor, ...]] = lambda game, n, generator: (
-        torch.randn(n, *game.event_shape, generator=generator).clamp(-1, 1),
-    )
-    """(game, rows, generator) -> one batch."""
-    context_at: int | None = None
-    """Which part of a batch `sample` takes as its context."""
-
-
-def labelled(game: AbstractTwoPlayer, n: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-    """(images, one-hot classes)."""
-    x = torch.randn(n, *game.event_shape, generator=generator).clamp(-1, 1)
-    return x, F.one_hot(torch.randint(CONTEXT, (n,), generator=generator), CONTEXT).float()
-
-
-def bars(game: AbstractTwoPlayer, n: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-    """(one-hot pitches over time, the bar before beside a one-hot chord)."""
-    n_pitches, n_steps = game.event_shape
-    pitches = torch.randint(n_pitches, (2, n, n_steps), generator=generator)
-    x, before = F.one_hot(pitches, n_pitches).mT.float()
-    chord = F.one_hot(torch.randint(CONTEXT, (n,), generator=generator), CONTEXT).float()
-    return x, bar_context(before, chord)
-
-
-def partly_labelled(game: AbstractTwoPlayer, n: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-    """(images, as many others, their classes)."""
-    x, x_labelled = torch.randn(2, n, *game.event_shape, generator=generator).clamp(-1, 1)
-    return x, x_labelled, torch.randint(CONTEXT, (n,), generator=generator)
-
-
-# Implicit density: name -> GameCase(factory, batch=..., context_at=...)
-TWO_PLAYERS: dict[str, GameCase] = {
-    "gan": GameCase(lambda: GAN(VECTOR, latent=2, hidden=(8,))),
-    "gan_hinge": GameCase(lambda: GAN(VECTOR, latent=2, hidden=(8,), game=objectives.HINGE, r1=0.1)),
-    "dcgan": GameCase(lambda: DCGAN(IMAGE, latent=2, channels=(4, 2))),
-    "conditional_gan": GameCase(
-        lambda: ConditionalGAN(IMAGE, context_features=CONTEXT, latent=2, channels=(4, 2)), labelled, context_at=1
-    ),
-    "wgan_gp": GameCase(lambda: WGANGP(IMAGE, latent=2, channels=(4, 2))),
-    "hinge_gan": GameCase(lambda: HingeGAN(IMAGE, latent=2, channels=(4, 2))),
-    "dragan": GameCase(lambda: DRAGAN(IMAGE, latent=2, channels=(4, 2))),
-    "vae_gan": GameCase(lambda: VAEGAN(IMAGE, latent=2, channels=(4, 2))),
-    "alpha_gan": GameCase(lambda: AlphaGAN(IMAGE, latent=2, channels=(4, 2), code_hidden=(8,))),
-    "gan3d": GameCase(lambda: GAN3D((1, 4, 4, 4), latent=2, channels=(4, 2), gate=1.0)),
-    "attribute_gan": GameCase(
-        lambda: AttributeGAN(
-            (1, 8, 8), n_attributes=CONTEXT, latent=2, channels=4, blocks=1, critic_channels=(4,), penalty=0.1
-        ),
-        labelled,
-        context_at=1,
-    ),
-    "midinet": GameCase(lambda: MidiNet((3, 8), chord_features=CONTEXT, latent=2, channels=8), bars, context_at=1),
-    "stack_gan": GameCase(
-        lambda: StackGAN((1, 4, 4), text_features=CONTEXT, latent=2, conditions=2, channels=(4, 4)),
-        labelled,
-        context_at=1,
-    ),
-    "stack_gan_next_stage": GameCase(
-        lambda: StackGAN(
-            (1, 8, 8),
-            text_features=CONTEXT,
-            below=StackGAN((1, 4, 4), text_features=CONTEXT, latent=2, conditions=2, channels=(4, 4)),
-            conditions=2,
-            channels=(4, 4),
-            blocks=1,
-        ),
-        labelled,
-        context_at=1,
-    ),
-    "improved_gan": GameCase(
-        lambda: ImprovedGAN(
-            IMAGE,
-            minibatch_kernels=2,
-            historical_averaging=0.1,
-            label_smoothing=0.1,
-            virtual_batch_norm=4,
-            latent=3,
-            channels=(4,),
-            features=6,
-        )
-    ),
-    "improved_gan_feature_matching": GameCase(
-        lambda: ImprovedGAN(IMAGE, feature_matching=True, latent=3, channels=(4,), features=6)
-    ),
-    "semi_supervised_gan": GameCase(
-        lambda: SemiSupervisedGAN(IMAGE, n_classes=CONTEXT, latent=3, channels=(4,), features=6), partly_labelled
-    ),
 }

@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from generative_core import AdversarialStep, Sampler, load_checkpoint, save_checkpoint
-from tests import zoo
+from tests import games
 
 BATCH = 8
 
 
-@pytest.fixture(params=zoo.TWO_PLAYERS.values(), ids=zoo.TWO_PLAYERS.keys())
+@pytest.fixture(params=games.TWO_PLAYERS.values(), ids=games.TWO_PLAYERS.keys())
 def case(request):
     return request.param
 
@@ -24,9 +24,9 @@ def batch_of(case, game, seed: int = 0):
 
 
 def sample(case, game, seed: int):
-    context = () if case.context_at is None else (batch_of(case, game)[case.context_at],)
     with torch.no_grad():
-        return game.sample(BATCH, *context, generator=torch.Generator().manual_seed(seed))
+        contexts = case.contexts(batch_of(case, game))
+        return game.sample(BATCH, *contexts, generator=torch.Generator().manual_seed(seed))
 
 
 def test_samples_have_the_event_shape_and_are_the_random_generators_alone(case):

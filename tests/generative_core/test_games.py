@@ -14,7 +14,7 @@ from torch.testing import assert_close
 from generative_core import DRAGAN, GAN, WGANGP, AdversarialStep, MLPCritic, objectives
 from generative_core.families import AbstractTwoPlayer, Drawn, Terms
 from generative_core.nets.conv import ConvDecoder
-from tests import zoo
+from tests import games
 
 GAMES = {
     "non_saturating": objectives.NON_SATURATING,
@@ -27,8 +27,8 @@ GAMES = {
 
 def make(name: str) -> tuple[AbstractTwoPlayer, tuple[Tensor, ...]]:
     torch.manual_seed(0)
-    game = zoo.TWO_PLAYERS[name].make()
-    return game, zoo.TWO_PLAYERS[name].batch(game, 8, torch.Generator().manual_seed(1))
+    game = games.TWO_PLAYERS[name].make()
+    return game, games.TWO_PLAYERS[name].batch(game, 8, torch.Generator().manual_seed(1))
 
 
 @pytest.mark.parametrize(("mean_model", "std_model"), [(1.5, 0.8), (0.0, 1.0)])
@@ -67,7 +67,7 @@ def test_a_critics_step_parts_the_sides_and_a_generators_step_closes_them(game):
     assert down < 0  # so the samples move right, up the critic and to the data
 
 
-@pytest.mark.parametrize("name", zoo.TWO_PLAYERS)
+@pytest.mark.parametrize("name", games.TWO_PLAYERS)
 def test_a_players_step_lowers_its_own_terms(name):
     """On one batch with one drawing, one small step down each player's gradient lowers the sum that it names."""
     model, batch = make(name)
@@ -94,7 +94,7 @@ def test_a_players_step_lowers_its_own_terms(name):
         assert loss() < before - 0.2e-3 * square.sqrt()
 
 
-@pytest.mark.parametrize("name", zoo.TWO_PLAYERS)
+@pytest.mark.parametrize("name", games.TWO_PLAYERS)
 def test_a_round_is_a_function_of_the_seeds(name):
     def rounds(seed: int) -> list[dict[str, float]]:
         model, batch = make(name)
