@@ -64,7 +64,7 @@ class AdversarialStep:
             is_shared = i == self.critic_steps - 1 and self.generator_steps > 0
             with torch.set_grad_enabled(is_shared):
                 drawn = self.model.draw(*batch, generator=self.generator)
-            terms = self.model.critic_terms(_without_gradients(drawn), *batch, generator=self.generator)
+            terms = self.model.critic_terms(without_gradients(drawn), *batch, generator=self.generator)
             metrics |= self._update("critic", terms)
         for i in range(self.generator_steps):
             if drawn is None or i > 0:
@@ -122,7 +122,8 @@ def _fixed(parameters: set[nn.Parameter]) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def _without_gradients(drawn: Drawn) -> Drawn:
+def without_gradients(drawn: Drawn) -> Drawn:
+    """The same drawing, cut off from the generator."""
     if isinstance(drawn, Tensor):
         return drawn.detach()
     parts = [part.detach() for part in drawn]

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from generative_core import DRAGAN, GAN, WGANGP, AdversarialStep, MLPCritic, objectives
-from generative_core.families import AbstractTwoPlayer, Drawn, Terms
+from generative_core.families import AbstractGAN, AbstractTwoPlayer, Drawn, Terms
 from generative_core.nets.conv import ConvDecoder
+from generative_core.training.adversarial import without_gradients
 from tests import games
 
 GAMES = {
@@ -67,7 +68,8 @@ def test_a_critics_step_parts_the_sides_and_a_generators_step_closes_them(game):
     assert down < 0  # so the samples move right, up the critic and to the data
 
 
-@pytest.mark.parametrize("name", games.TWO_PLAYERS)
+# MidiNet's pitches are steps, and the gradient that it passes through them is another function's
+@pytest.mark.parametrize("name", sorted(games.TWO_PLAYERS.keys() - {"midinet"}))
 def test_a_players_step_lowers_its_own_terms(name):
     """On one batch with one drawing, one small step down each player's gradient lowers the sum that it names."""
     model, batch = make(name)
@@ -78,13 +80,13 @@ def test_a_players_step_lowers_its_own_terms(name):
     for player_name, player in players.items():
 
         def loss(player_name=player_name) -> Tensor:
+            torch.manual_seed(0)  # where a history draws, it draws alike
             drawn = model.draw(*batch, generator=noise())
-            assert isinstance(drawn, Tensor)
             if player_name == "critic":
-                return sum(model.critic_terms(drawn.detach(), *batch, generator=noise()).values())
+                return sum(model.critic_terms(without_gradients(drawn), *batch, generator=noise()).values())
             return sum(model.generator_terms(drawn, *batch, generator=noise()).values())
 
-        parameters = list(player.parameters())
+        parameters = [p for p in player.parameters() if p.requires_grad]
         before = loss()
         gradients = torch.autograd.grad(before, parameters)
         square = sum(g.square().sum() for g in gradients)
@@ -101,7 +103,9 @@ def test_a_round_is_a_function_of_the_seeds(name):
         step = AdversarialStep(model, seed=seed)
         return [step(*batch) for _ in range(2)]
 
-    assert rounds(0) == rounds(0) != rounds(1)
+    assert rounds(0) == rounds(0)
+    if isinstance(make(name)[0], AbstractGAN):  # translators have no noise of their own, or dropout's
+        assert rounds(0) != rounds(1)
 
 
 @pytest.mark.parametrize("penalty", [0.5, 3.0])
