@@ -18,7 +18,7 @@ _FROM_SCRATCH = PPOConfig(minibatch_size=1024, target_kl=0.02)
 
 PRESETS: dict[str, TrainConfig] = {
     "Ant": TrainConfig(ppo=_WARM),
-    # Its falls are in the first steps, so its episodes begin often; a quicker critic learns few demonstrations by heart.
+    # Falls are in the first steps, so episodes begin often; a quicker critic learns few demonstrations by heart.
     "Humanoid": TrainConfig(
         total_env_steps=800_000,
         episode_steps=300,

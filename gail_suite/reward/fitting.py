@@ -70,6 +70,13 @@ DENSITIES: dict[str, Build] = {
 }
 
 
+def jitter(reward: str, settings: DensityConfig) -> float:
+    """Standard deviation of the noise on what is fitted, in units of the demonstrations' spread."""
+    if settings.input_noise is not None:
+        return settings.input_noise
+    return 0.5 if reward == "flow" else 0.05
+
+
 def split(transitions: Transitions, *, seed: int, held_out: float = 0.1) -> tuple[Transitions, Transitions]:
     """Those to fit on and those to judge by, drawn at random; with a single transition both are that one."""
     n = len(transitions.obs)
@@ -78,7 +85,7 @@ def split(transitions: Transitions, *, seed: int, held_out: float = 0.1) -> tupl
     return transitions.take(order[n_held_out:]), transitions.take(order[: max(1, n_held_out)])
 
 
-def fit_density(model: Any, x: Tensor, held_out: Tensor, settings: DensityConfig, *, seed: int) -> None:
+def fit_density(model: Any, x: Tensor, held_out: Tensor, settings: DensityConfig, *, noise: float, seed: int) -> None:
     """Fit `model` on x (N, D); by gradient it ends with the parameters under which `held_out` scores best."""
     if isinstance(model, GaussianMixture):
         model.fit(x, generator=torch.Generator(x.device).manual_seed(seed))
@@ -97,7 +104,7 @@ def fit_density(model: Any, x: Tensor, held_out: Tensor, settings: DensityConfig
     best_score, best = -math.inf, copy.deepcopy(model.state_dict())
     for i in range(settings.max_updates):
         (batch,) = next(batches)
-        step(_jittered(batch, settings.input_noise, generator))
+        step(_jittered(batch, noise, generator))
         if is_comparable and ((i + 1) % every == 0 or i + 1 == settings.max_updates):
             score = _mean_score(model, held_out, seed)
             if score > best_score:
@@ -106,16 +113,17 @@ def fit_density(model: Any, x: Tensor, held_out: Tensor, settings: DensityConfig
         model.load_state_dict(best)
 
 
-def make_learner(model: ScorerModule, settings: DensityConfig, *, seed: int) -> Learner:
+def make_learner(model: ScorerModule, settings: DensityConfig, *, noise: float, seed: int) -> Learner:
     """What lets `model` follow the policy, round by round."""
-    return _Refit(model, seed) if isinstance(model, GaussianMixture) else _Follow(model, settings, seed)
+    return _Refit(model, seed) if isinstance(model, GaussianMixture) else _Follow(model, settings, noise, seed)
 
 
 class _Follow:
     """Some updates by gradient on each round's transitions."""
 
-    def __init__(self, model: Any, settings: DensityConfig, seed: int):
+    def __init__(self, model: Any, settings: DensityConfig, noise: float, seed: int):
         self.settings = settings
+        self.noise = noise
         self.step = MaximumLikelihoodStep(model, lr=settings.lr, seed=seed, max_grad_norm=100.0)
         self.generator = torch.Generator(next(model.parameters()).device).manual_seed(seed)
 
@@ -123,7 +131,7 @@ class _Follow:
         losses = []
         for _ in range(self.settings.updates_per_round):
             rows = torch.randint(len(x), (self.settings.batch_size,), generator=self.generator, device=x.device)
-            losses.append(self.step(_jittered(x[rows], self.settings.input_noise, self.generator))["loss"])
+            losses.append(self.step(_jittered(x[rows], self.noise, self.generator))["loss"])
         return {"policy_nats": float(np.mean(losses))}
 
     def state_dict(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from gail_suite.demonstrations import Demonstrations
 from gail_suite.errors import InputError
 from gail_suite.reward.adversarial import AdversarialReward, ConstantReward, SaturationGuard
 from gail_suite.reward.density import DensityReward, RatioReward
-from gail_suite.reward.fitting import DENSITIES, fit_density, make_learner, split
+from gail_suite.reward.fitting import DENSITIES, fit_density, jitter, make_learner, split
 from gail_suite.reward.protocol import RewardModel, Transitions
 from gail_suite.reward.shaping import SHAPES
 from gail_suite.reward.views import VIEWS, AbsorbingView, StandardisedView, View
@@ -110,10 +110,11 @@ def _density_reward(config: TrainConfig, view: StandardisedView, transitions: Tr
     if mode == "adversarial" and closed:
         raise InputError("--density.mode adversarial trains by gradient, which gmm has none for; take ratio or fitted")
     fitted_on, held_out = split(transitions, seed=config.seed)
-    fit_density(model, view(fitted_on).to(device), view(held_out).to(device), settings, seed=config.seed)
+    noise = jitter(config.reward, settings)
+    fit_density(model, view(fitted_on).to(device), view(held_out).to(device), settings, noise=noise, seed=config.seed)
     if mode == "ratio":
         policy = copy.deepcopy(model)  # the ratio starts at one everywhere
-        learner = make_learner(policy, settings, seed=config.seed)
+        learner = make_learner(policy, settings, noise=noise, seed=config.seed)
         return RatioReward(model, policy, learner, view, SHAPES["gail"])
     density = DensityReward(model, view, held_out, seed=config.seed)
     if mode == "fitted":
