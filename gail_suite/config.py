@@ -164,8 +164,8 @@ class DensityConfig:
     batch_size: int = 256
     """Transitions a minibatch."""
     input_noise: float | None = None
-    """Gaussian jitter in fitting, in units of the demonstrations' spread; by default 0.05, and 0.5 for a flow: a sharper
-    one sees nothing of the expert from where the policy stands."""
+    """Gaussian jitter in fitting, in units of the demonstrations' spread; by default 0.05, and 0.5 for a flow:
+    a sharper one sees nothing of the expert from where the policy stands."""
     updates_per_round: int = 16
     """Minibatch updates of the policy's density after each rollout."""
 

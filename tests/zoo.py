@@ -108,7 +108,7 @@ GENERATORS: dict[str, Callable[[], AbstractGenerator]] = {
     "mlp_generator": lambda: MLPGenerator(VECTOR, latent=2, hidden=(8,)),
     "mlp_generator_image": lambda: MLPGenerator(IMAGE, latent=2, hidden=(8,), output_activation=nn.Tanh),
     "conv_generator": lambda: ConvGenerator(IMAGE, latent=2, channels=(4, 2)),
-    "conv_generator_signal": lambda: ConvGenerator((2, 9), latent=2, channels=(4,), norm=None),
+    "conv_generator_signal": lambda: ConvGenerator((2, 9), latent=2, channels=(4,)),
 }
 
 

@@ -12,7 +12,8 @@ from generative_core.adversarial.coder import Coder, decode_three_ways
 from generative_core.adversarial.critic import MLPCritic
 from generative_core.adversarial.networks import ConvCritic, ConvGenerator, leaky_relu
 from generative_core.families import AbstractCritic, AbstractGenerator, AbstractTwoPlayer, Terms
-from generative_core.nets.conv import ConvEncoder
+from generative_core.nets.conv import ConvEncoder, batch_norm
+from generative_core.protocols import ScoreKind
 
 
 class _Draw(NamedTuple):
@@ -75,15 +76,16 @@ class AlphaGAN(AbstractTwoPlayer):
         narrow_first = tuple(channels)[::-1]
         if decoder is not None and decoder.latent_features != latent:
             raise ValueError(f"the decoder takes {decoder.latent_features} numbers: pass that as latent, not {latent}")
-        self.generator = Coder(
-            encoder
-            or ConvEncoder(event_shape, latent, channels=narrow_first, activation=leaky_relu, norm=nn.BatchNorm2d),
-            decoder or ConvGenerator(event_shape, latent=latent, channels=channels),
-        )
-        self.critic = _Critics(
-            critic or ConvCritic(event_shape, channels=narrow_first, norm=nn.BatchNorm2d),
-            MLPCritic((latent,), hidden=code_hidden, activation=leaky_relu, normalise=False),
-        )
+        norm = batch_norm(event_shape) if len(event_shape) > 1 else None
+        if encoder is None:
+            encoder = ConvEncoder(event_shape, latent, channels=narrow_first, activation=leaky_relu, norm=norm)
+        if decoder is None:
+            decoder = ConvGenerator(event_shape, latent=latent, channels=channels)
+        if critic is None:
+            critic = ConvCritic(event_shape, channels=narrow_first, norm=norm, score_kind=ScoreKind.CRITIC_VALUE)
+        self.generator = Coder(encoder, decoder)
+        code_critic = MLPCritic((latent,), hidden=code_hidden, activation=leaky_relu, normalise=False)
+        self.critic = _Critics(critic, code_critic)
 
     def encode(self, x: Float[Tensor, "B *E"]) -> Float[Tensor, "B Z"]:
         """E(x)."""

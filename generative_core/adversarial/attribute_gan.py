@@ -99,9 +99,11 @@ class _EnlargingGenerator(AbstractGenerator):
 
     def forward(self, z: Float[Tensor, "n Z"], context: Float[Tensor, "n K"] | None = None) -> Float[Tensor, "n C H W"]:
         """One image for each latent and its attributes."""
-        if context is None or context.shape[1] != self.n_attributes:
-            got = "none" if context is None else str(context.shape[1])
-            raise ValueError(f"this AttributeGAN was built for {self.n_attributes} attributes, got {got}")
+        got = None if context is None else tuple(context.shape[1:])
+        if context is None or got != (self.n_attributes,):
+            raise ValueError(
+                f"AttributeGAN draws attributes: give some (n, {self.n_attributes}) as the context; got {got}"
+            )
         maps = self.input(torch.cat([z, context], dim=1)).unflatten(1, self.first_shape)  # (n, C h w) -> (n, C, h, w)
         return self.enlarge(maps).tanh()
 

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from generative_core import objectives
 from generative_core.adversarial.networks import ConvCritic, ConvGenerator, start_small
 from generative_core.families import AbstractGAN, Terms
+from generative_core.nets.conv import batch_norm
 
 
 @final
@@ -38,7 +39,7 @@ class ConditionalGAN(AbstractGAN):
             event_shape,
             context_features=context_features,
             channels=tuple(channels)[::-1],
-            norm=nn.BatchNorm2d,
+            norm=batch_norm(event_shape),
         )
         self.apply(start_small)
 

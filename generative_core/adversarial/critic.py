@@ -69,11 +69,11 @@ class MLPCritic(AbstractCritic):
             self.normaliser.update(self._concatenate(x, context))
 
     def _concatenate(self, x: Tensor, context: Tensor | None) -> Tensor:
-        n_context = 0 if context is None else context.shape[1]
-        if tuple(x.shape[1:]) != self.event_shape or n_context != self.context_features:
+        got = (0,) if context is None else tuple(context.shape[1:])
+        if tuple(x.shape[1:]) != self.event_shape or got != (self.context_features,):
             raise ValueError(
                 f"MLPCritic was built for events {self.event_shape} with {self.context_features} context features, "
-                f"got events {tuple(x.shape[1:])} with {n_context}"
+                f"got events {tuple(x.shape[1:])} with contexts {got}"
             )
         flat = x.flatten(1)  # (B, *E) -> (B, prod E)
         return flat if context is None else torch.cat([flat, context], dim=1)

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from generative_core import objectives
 from generative_core.adversarial.networks import ConvCritic, ConvGenerator, start_small
 from generative_core.families import AbstractGAN, Terms
+from generative_core.nets.conv import batch_norm
 
 
 @final
@@ -29,7 +30,7 @@ class DCGAN(AbstractGAN):
         super().__init__()
         self.event_shape = tuple(event_shape)
         self.generator = ConvGenerator(event_shape, latent=latent, channels=channels)
-        self.critic = ConvCritic(event_shape, channels=tuple(channels)[::-1], norm=nn.BatchNorm2d)
+        self.critic = ConvCritic(event_shape, channels=tuple(channels)[::-1], norm=batch_norm(event_shape))
         self.apply(start_small)
 
     def critic_terms(self, drawn: Tensor, *batch: Tensor, generator: torch.Generator | None = None) -> Terms:

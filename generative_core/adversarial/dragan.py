@@ -34,8 +34,11 @@ class DRAGAN(AbstractGAN):
         super().__init__()
         self.event_shape = tuple(event_shape)
         self.penalty = penalty
-        self.generator = generator or ConvGenerator(event_shape, latent=latent, channels=channels)
-        self.critic = critic or ConvCritic(event_shape, channels=tuple(channels)[::-1])
+        if generator is None:
+            generator = ConvGenerator(event_shape, latent=latent, channels=channels)
+        if critic is None:
+            critic = ConvCritic(event_shape, channels=tuple(channels)[::-1])
+        self.generator, self.critic = generator, critic
 
     def critic_terms(self, drawn: Tensor, *batch: Tensor, generator: torch.Generator | None = None) -> Terms:
         """Cross-entropy and the penalty."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from generative_core import objectives
 from generative_core.adversarial.networks import ConvCritic, ConvGenerator, accuracy, start_small
 from generative_core.families import AbstractGAN, Terms
+from generative_core.nets.conv import batch_norm
 
 
 @final
@@ -18,8 +19,9 @@ class GAN3D(AbstractGAN):
     A batch is (x,), volumes (C, D, H, W) of occupancies in [0, 1].  Volumetric transposed convolutions (kernel 4,
     stride 2), batch norm and ReLU in the generator, which ends in a sigmoid; their mirror image with LeakyReLU(0.2) in
     the critic.  `channels` are the generator's maps before each doubling of the sides.  In a round in which the critic
-    puts more than `gate` of the batch's events on the right side it has no terms and rests; at `gate` = 1 it never
-    does.  Raises ValueError for events that are no volumes or a gate outside [0, 1].
+    puts more than `gate` of the batch's events on the right side it has no terms and rests, but for the running
+    statistics of its norms; at `gate` = 1 it never does.  Raises ValueError for events that are no volumes or a gate
+    outside [0, 1].
 
     Paper: Wu et al. 2016, https://arxiv.org/abs/1610.07584, sec. 3.1.  Differs: normal noise instead of uniform, a
     dense layer before the first maps, DCGAN's first weights, the non-saturating loss, and the accuracy that decides is
@@ -43,10 +45,8 @@ class GAN3D(AbstractGAN):
             raise ValueError(f"gate is an accuracy in [0, 1], got {gate}; at 1 the critic never rests")
         self.event_shape = tuple(event_shape)
         self.gate = gate
-        self.generator = ConvGenerator(
-            event_shape, latent=latent, channels=channels, norm=nn.BatchNorm3d, output_activation=nn.Sigmoid
-        )
-        self.critic = ConvCritic(event_shape, channels=tuple(channels)[::-1], norm=nn.BatchNorm3d)
+        self.generator = ConvGenerator(event_shape, latent=latent, channels=channels, output_activation=nn.Sigmoid)
+        self.critic = ConvCritic(event_shape, channels=tuple(channels)[::-1], norm=batch_norm(event_shape))
         self.apply(start_small)
 
     def critic_terms(self, drawn: Tensor, *batch: Tensor, generator: torch.Generator | None = None) -> Terms:

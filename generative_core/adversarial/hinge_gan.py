@@ -1,4 +1,4 @@
-"""The hinge game with a critic whose every layer is 1-Lipschitz."""
+"""The hinge game with a critic whose every weight is normalised by its largest singular value."""
 
 from collections.abc import Sequence
 from typing import final
@@ -16,12 +16,12 @@ from generative_core.protocols import ScoreKind
 class HingeGAN(AbstractGAN):
     """Critic: max E_data min(0, f - 1) + E_model min(0, -f - 1).  Generator: max E_model f.
 
-    Each weight of the critic is divided by its largest singular value; a `critic` that is given brings its own bound.
-    A batch is (x,), images in [-1, 1].
+    Each weight of the critic is divided by its largest singular value, by a power iteration; a kernel counts as a
+    matrix, as in the paper, which bounds the slope of its convolution only up to a factor.  A `critic` that is given
+    brings its own bound, and its `score_kind` becomes CRITIC_VALUE.  A batch is (x,), images in [-1, 1].
 
     Papers: spectral normalisation, Miyato et al. 2018, https://arxiv.org/abs/1802.05957, eq. 16-17; the hinge, Lim & Ye
-    2017, https://arxiv.org/abs/1705.02894.  Differs: the largest singular value of the weight as a matrix, as in the
-    paper, by torch's power iteration.
+    2017, https://arxiv.org/abs/1705.02894.
     """
 
     def __init__(
@@ -35,7 +35,9 @@ class HingeGAN(AbstractGAN):
         super().__init__()
         self.event_shape = tuple(event_shape)
         self.generator = ConvGenerator(event_shape, latent=latent, channels=channels)
-        self.critic = critic or ConvCritic(event_shape, channels=tuple(channels)[::-1], spectral_norm=True)
+        if critic is None:
+            critic = ConvCritic(event_shape, channels=tuple(channels)[::-1], spectral_norm=True)
+        self.critic = critic
         self.critic.score_kind = ScoreKind.CRITIC_VALUE
 
     def critic_terms(self, drawn: Tensor, *batch: Tensor, generator: torch.Generator | None = None) -> Terms:

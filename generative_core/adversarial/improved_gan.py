@@ -13,6 +13,7 @@ from generative_core.adversarial.networks import ConvGenerator, leaky_relu
 from generative_core.families import AbstractCritic, AbstractGAN, AbstractGenerator, Terms
 from generative_core.nets.conv import ConvEncoder
 from generative_core.nets.minibatch import MinibatchDiscrimination, VirtualBatchNorm
+from generative_core.protocols import ScoreKind
 
 
 @final
@@ -21,13 +22,13 @@ class ImprovedGAN(AbstractGAN):
 
         feature_matching        the generator's loss is ||E_data f(x) - E_z f(G(z))||^2, f the critic's `embed`
         minibatch_kernels       > 0: so many similarities to the rest of the batch join f in the critic
-        historical_averaging    > 0: weight of ||theta - mean of all earlier theta||^2, for both players
+        historical_averaging    > 0: weight of ||theta - mean of all theta so far||^2, for both players
         label_smoothing         > 0: the data's label is 1 - label_smoothing; the model's stays 0
         virtual_batch_norm      > 0: so many latents, drawn once, are the reference batch of the generator's norms
 
     A batch is (x,), events in the range of the generator's output: [-1, 1] unless `generator` is given.  `trunk` maps x
     (B, *E) to f (B, features) in the place of the strided convolutions.  Raises ValueError for `virtual_batch_norm`
-    with a generator that is given: that one brings its own norms.
+    with a generator that is given, which brings its own norms, and for a `label_smoothing` outside [0, 1).
 
     Paper: Salimans et al. 2016, https://arxiv.org/abs/1606.03498, sec. 3.1-3.5.  Its semi-supervised critic is
     `SemiSupervisedGAN`, its score `metrics.inception_score`.
@@ -52,6 +53,8 @@ class ImprovedGAN(AbstractGAN):
         trunk: nn.Module | None = None,
     ) -> None:
         super().__init__()
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(f"label_smoothing is taken off the label 1 and must be in [0, 1), got {label_smoothing}")
         if generator is not None and virtual_batch_norm:
             raise ValueError("virtual_batch_norm is of the convolutional generator: leave it out, or `generator`")
         self.event_shape = tuple(event_shape)
@@ -61,9 +64,14 @@ class ImprovedGAN(AbstractGAN):
         if virtual_batch_norm:
             self.generator = _ReferencedGenerator(event_shape, virtual_batch_norm, latent, channels)
         else:
-            self.generator = generator or ConvGenerator(event_shape, latent=latent, channels=channels)
-        trunk = trunk or conv_trunk(event_shape, features, channels=tuple(channels)[::-1])
+            if generator is None:
+                generator = ConvGenerator(event_shape, latent=latent, channels=channels)
+            self.generator = generator
+        if trunk is None:
+            trunk = conv_trunk(event_shape, features, channels=tuple(channels)[::-1])
         self.critic = _FeatureCritic(event_shape, trunk, features, kernels=minibatch_kernels)
+        if minibatch_kernels or label_smoothing:  # the logit is of the batch too, or of smoothed labels: no ratio
+            self.critic.score_kind = ScoreKind.CRITIC_VALUE
         if historical_averaging:
             self.past_critic, self.past_generator = _History(self.critic), _History(self.generator)
 

@@ -97,8 +97,8 @@ def _split(
 ) -> tuple[Float[Tensor, "B P T"], Float[Tensor, "B K"]]:
     """(previous bar, chord)."""
     width = chord_features + event_shape[0] * event_shape[1]
-    if context is None or context.shape[1] != width:
-        got = "none" if context is None else str(context.shape[1])
+    got = None if context is None else tuple(context.shape[1:])
+    if context is None or got != (width,):
         raise ValueError(f"MidiNet was built for contexts of {width} features, got {got}: join them with bar_context")
     return context[:, chord_features:].unflatten(1, event_shape), context[:, :chord_features]
 

@@ -8,15 +8,17 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from generative_core.families import AbstractCritic, AbstractGenerator
-from generative_core.nets.conv import ConvDecoder, ConvEncoder, Norm
+from generative_core.nets.conv import ConvDecoder, ConvEncoder, Norm, batch_norm
 from generative_core.protocols import ScoreKind
+from generative_core.variational.networks import require_context
 
 
 @final
 class ConvGenerator(AbstractGenerator):
     """x = output_activation(ConvDecoder([z, context])), z ~ N(0, I): signals, images and volumes.
 
-    `channels` are those of the maps before each doubling of the sides.
+    `channels` are those of the maps before each doubling of the sides, each followed by `norm`,
+    which is batch norm unless another is given, where `has_norm`.
     """
 
     def __init__(
@@ -26,7 +28,8 @@ class ConvGenerator(AbstractGenerator):
         latent: int = 64,
         context_features: int = 0,
         channels: Sequence[int] = (128, 64),
-        norm: Norm | None = nn.BatchNorm2d,
+        has_norm: bool = True,
+        norm: Norm | None = None,
         activation: Callable[[], nn.Module] = nn.ReLU,
         output_activation: Callable[[], nn.Module] = nn.Tanh,
     ) -> None:
@@ -35,13 +38,18 @@ class ConvGenerator(AbstractGenerator):
         self.latent_features = latent
         self.context_features = context_features
         self.decoder = ConvDecoder(
-            latent, event_shape, channels=channels, context_features=context_features, activation=activation, norm=norm
+            latent,
+            event_shape,
+            channels=channels,
+            context_features=context_features,
+            activation=activation,
+            norm=(norm or batch_norm(event_shape)) if has_norm else None,
         )
         self.output_activation = output_activation()
 
     def forward(self, z: Float[Tensor, "n Z"], context: Float[Tensor, "n K"] | None = None) -> Float[Tensor, "n *E"]:
-        """One event for each latent.  Raises ValueError on another width of the context than declared."""
-        check_context(self, context)
+        """One event for each latent.  Raises ValueError on another shape of the context than declared."""
+        require_context(self, len(z), context)
         return self.output_activation(self.decoder(z, context))
 
 
@@ -84,20 +92,12 @@ class ConvCritic(AbstractCritic):
 
     def embed(self, x: Float[Tensor, "B *E"], context: Float[Tensor, "B K"] | None = None) -> Float[Tensor, "B F"]:
         """What the critic sees in an event: for feature matching, probes and inversion."""
-        check_context(self, context)
+        require_context(self, len(x), context)
         return self.encoder.embed(x, context)
 
     def logit(self, x: Float[Tensor, "B *E"], context: Float[Tensor, "B K"] | None = None) -> Float[Tensor, "B"]:
-        """> 0: looks like the data.  Raises ValueError on another width of the context than declared."""
+        """> 0: looks like the data.  Raises ValueError on another shape of the context than declared."""
         return self.encoder.output(self.embed(x, context)).squeeze(1)
-
-
-def check_context(player: ConvGenerator | ConvCritic, context: Tensor | None) -> None:
-    n_context = 0 if context is None else context.shape[1]
-    if n_context != player.context_features:
-        raise ValueError(
-            f"this {type(player).__name__} was built with {player.context_features} context features, got {n_context}"
-        )
 
 
 def leaky_relu() -> nn.Module:

@@ -46,8 +46,11 @@ class SemiSupervisedGAN(AbstractTwoPlayer):
         super().__init__()
         self.event_shape = tuple(event_shape)
         self.n_classes = n_classes
-        self.generator = generator or ConvGenerator(event_shape, latent=latent, channels=channels)
-        trunk = trunk or conv_trunk(event_shape, features, channels=tuple(channels)[::-1])
+        if generator is None:
+            generator = ConvGenerator(event_shape, latent=latent, channels=channels)
+        if trunk is None:
+            trunk = conv_trunk(event_shape, features, channels=tuple(channels)[::-1])
+        self.generator = generator
         self.critic = _ClassCritic(event_shape, trunk, features, n_classes)
 
     def draw(self, *batch: Tensor, generator: torch.Generator | None = None) -> Tensor:

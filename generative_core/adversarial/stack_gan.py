@@ -14,6 +14,7 @@ from generative_core.adversarial.networks import leaky_relu, start_small
 from generative_core.families import AbstractCritic, AbstractGAN, AbstractGenerator, Terms
 from generative_core.nets.conv import ConvDecoder, ConvEncoder, with_planes
 from generative_core.nets.resnet import ResidualBlock
+from generative_core.protocols import ScoreKind
 
 
 @final
@@ -22,7 +23,7 @@ class StackGAN(AbstractGAN):
 
         c ~ N(mu(t), diag sigma(t)^2)                                                  conditioning augmentation
         critic:     -log D(x, t) - m log(1 - D(x, t')) - (1 - m) log(1 - D(G, t))      t' of another row of the batch
-        generator:  -log D(G, t) + kl KL(N(mu(t), diag sigma(t)^2) || N(0, I))
+        generator:  -log D(G, t) + kl KL(N(mu(t), diag sigma(t)^2) || N(0, I)) / conditions
 
     A batch is (x, t): images (C, H, W) in [-1, 1] and embeddings of their captions (B, K), such as bags of words.
     `below` is the stage of half the sides; this one keeps a copy of it, which stays as it is, and enlarges what it
@@ -50,8 +51,19 @@ class StackGAN(AbstractGAN):
     ) -> None:
         super().__init__()
         self.event_shape = tuple(event_shape)
-        if below is not None and [2 * side for side in below.event_shape[1:]] != list(self.event_shape[1:]):
-            raise ValueError(f"a stage doubles the sides of the one below, {below.event_shape}, got {self.event_shape}")
+        self.text_features = text_features
+        if below is not None:
+            colours, *sides = below.event_shape
+            if (colours, *(2 * side for side in sides)) != self.event_shape or any(side % 2 for side in sides):
+                raise ValueError(
+                    f"a stage doubles the sides of the one below, which are even, and keeps its colours: on "
+                    f"{below.event_shape} stands no stage of {self.event_shape}"
+                )
+            if below.text_features != text_features:
+                raise ValueError(
+                    f"both stages read the same captions: the one below has text_features={below.text_features}, got "
+                    f"{text_features}"
+                )
         if not 0 <= mismatch < 1:
             raise ValueError(f"mismatch is a share in [0, 1), got {mismatch}; 0 leaves wrong captions out")
         self.mismatch, self.kl = mismatch, kl
@@ -119,7 +131,9 @@ class _First(AbstractGenerator):
 
     def forward(self, z: Float[Tensor, "n Z"], context: Float[Tensor, "n K"] | None = None) -> Float[Tensor, "n C H W"]:
         noise, own = z.split([self.latent_features - self.augmentation.conditions, self.augmentation.conditions], 1)
-        return self.decoder(torch.cat([noise, self.augmentation(_given(context), own)], dim=1)).tanh()
+        return self.decoder(
+            torch.cat([noise, self.augmentation(_given(context, self.augmentation.output), own)], dim=1)
+        ).tanh()
 
 
 class _Next(AbstractGenerator):
@@ -166,7 +180,9 @@ class _Next(AbstractGenerator):
     def forward(self, z: Float[Tensor, "n Z"], context: Float[Tensor, "n K"] | None = None) -> Float[Tensor, "n C H W"]:
         noise, own = z.split([self.below.latent_features, self.augmentation.conditions], 1)
         coarse = self.below(noise, context)
-        return self.up(with_planes(self.down(coarse), self.augmentation(_given(context), own))).tanh()
+        return self.up(
+            with_planes(self.down(coarse), self.augmentation(_given(context, self.augmentation.output), own))
+        ).tanh()
 
 
 class _MatchCritic(AbstractCritic):
@@ -179,16 +195,21 @@ class _MatchCritic(AbstractCritic):
         self.event_shape = event_shape
         encoder = ConvEncoder(event_shape, 1, channels=channels, activation=leaky_relu)
         self.convolutions, self.output = encoder.convolutions, encoder.output
-        self.text = nn.Sequential(nn.Linear(text_features, conditions), leaky_relu())
+        self.score_kind = ScoreKind.CRITIC_VALUE  # half of what it refuses are real images
+        self.text = nn.Linear(text_features, conditions)
         self.joint = nn.Sequential(nn.Conv2d(channels[-1] + conditions, channels[-1], 1), leaky_relu())
 
     def logit(self, x: Float[Tensor, "B C H W"], context: Float[Tensor, "B K"] | None = None) -> Float[Tensor, "B"]:
         """> 0: a real image, and one that this caption tells of."""
-        maps = self.joint(with_planes(self.convolutions(x), self.text(_given(context))))
+        maps = self.joint(with_planes(self.convolutions(x), leaky_relu()(self.text(_given(context, self.text)))))
         return self.output(maps.flatten(1)).squeeze(1)
 
 
-def _given(text: Tensor | None) -> Tensor:
-    if text is None:
-        raise ValueError("StackGAN draws captions: give the embeddings of some as the context")
+def _given(text: Tensor | None, linear: nn.Linear) -> Tensor:
+    """The text, as the layer that reads it takes it.  Raises ValueError on another or none."""
+    got = None if text is None else tuple(text.shape[1:])
+    if text is None or got != (linear.in_features,):
+        raise ValueError(
+            f"StackGAN draws captions: give embeddings (n, {linear.in_features}) as the context; got {got}"
+        )
     return text

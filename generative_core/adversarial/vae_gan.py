@@ -5,13 +5,14 @@ from typing import NamedTuple, final
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from generative_core import objectives
 from generative_core.adversarial.coder import Coder, decode_three_ways
 from generative_core.adversarial.networks import ConvCritic, ConvGenerator, leaky_relu, start_small
 from generative_core.families import AbstractTwoPlayer, Terms
-from generative_core.nets.conv import ConvEncoder
+from generative_core.nets.conv import ConvEncoder, batch_norm
+from generative_core.protocols import ScoreKind
 from generative_core.variational.posteriors import DiagonalGaussian
 
 
@@ -59,10 +60,13 @@ class VAEGAN(AbstractTwoPlayer):
         self.gamma = gamma
         narrow_first = tuple(channels)[::-1]
         encoder = ConvEncoder(
-            event_shape, 2 * latent, channels=narrow_first, activation=leaky_relu, norm=nn.BatchNorm2d
+            event_shape, 2 * latent, channels=narrow_first, activation=leaky_relu, norm=batch_norm(event_shape)
         )
         self.generator = Coder(encoder, ConvGenerator(event_shape, latent=latent, channels=channels))
-        self.critic = ConvCritic(event_shape, channels=narrow_first, norm=nn.BatchNorm2d)
+        # its other side is half reconstructions, so no ratio to the model's law
+        self.critic = ConvCritic(
+            event_shape, channels=narrow_first, norm=batch_norm(event_shape), score_kind=ScoreKind.CRITIC_VALUE
+        )
         self.apply(start_small)
 
     def posterior(self, x: Float[Tensor, "B *E"]) -> DiagonalGaussian:

@@ -18,7 +18,8 @@ class WGANGP(AbstractGAN):
 
     A batch is (x,).  The critic has no batch norm: the penalty is an event's own.  Train with
     `AdversarialStep(model, lr=1e-4, critic_steps=5, betas=(0.0, 0.9))`, the paper's Adam.  `generator` and `critic`
-    take the place of the convolutional players: `MLPGenerator` and `MLPCritic` for vectors.
+    take the place of the convolutional players: `MLPGenerator` and `MLPCritic` for vectors; the critic's `score_kind`
+    becomes CRITIC_VALUE.
 
     Paper: Gulrajani et al. 2017, https://arxiv.org/abs/1704.00028, algorithm 1.
     """
@@ -36,8 +37,11 @@ class WGANGP(AbstractGAN):
         super().__init__()
         self.event_shape = tuple(event_shape)
         self.penalty = penalty
-        self.generator = generator or ConvGenerator(event_shape, latent=latent, channels=channels)
-        self.critic = critic or ConvCritic(event_shape, channels=tuple(channels)[::-1])
+        if generator is None:
+            generator = ConvGenerator(event_shape, latent=latent, channels=channels)
+        if critic is None:
+            critic = ConvCritic(event_shape, channels=tuple(channels)[::-1])
+        self.generator, self.critic = generator, critic
         self.critic.score_kind = ScoreKind.CRITIC_VALUE
 
     def critic_terms(self, drawn: Tensor, *batch: Tensor, generator: torch.Generator | None = None) -> Terms:

@@ -19,6 +19,11 @@ _CONV: dict[int, type[nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 _CONV_TRANSPOSED: dict[int, type[nn.Module]] = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 
 
+def batch_norm(event_shape: Sequence[int]) -> Norm:
+    """Batch norm of signals, images or volumes: of maps with the sides of these events."""
+    return {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}[len(event_shape) - 1]
+
+
 class ConvEncoder(nn.Module):
     """x (B, C, *sides), context (B, K) -> (B, out_features): strided convolutions, then a linear layer.
 

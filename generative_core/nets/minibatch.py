@@ -47,13 +47,17 @@ class VirtualBatchNorm(nn.Module):
 
     def forward(self, x: Float[Tensor, "N C *S"]) -> Float[Tensor, "N C *S"]:
         flat = x.flatten(2)  # (N, C, prod S)
-        mean, square = flat.mean(2), flat.square().mean(2)  # (N, C), each event's own
-        reference = slice(None, self.n_reference)
-        mean_reference, square_reference = mean[reference].mean(0), square[reference].mean(0)  # (C,)
+        mean_own = flat.mean(2)  # (N, C), each event's
+        variance_own = (flat - mean_own[..., None]).square().mean(2)
+        reference = flat[: self.n_reference]
+        mean_reference = reference.mean((0, 2))  # (C,)
+        variance_reference = (reference - mean_reference[:, None]).square().mean((0, 2))
         own = torch.full((len(x), 1), 1 / (self.n_reference + 1), dtype=x.dtype, device=x.device)
-        own[reference] = 0
-        mean = torch.lerp(mean_reference.expand_as(mean), mean, own)
-        square = torch.lerp(square_reference.expand_as(square), square, own)
-        scale = self.weight * (square - mean.square() + self.eps).rsqrt()
+        own[: self.n_reference] = 0
+        mean = torch.lerp(mean_reference.expand_as(mean_own), mean_own, own)
+        # of a mix of two laws: the mixed variances and what lies between the means; never a difference of squares
+        between = own * (1 - own) * (mean_own - mean_reference).square()
+        variance = (1 - own) * variance_reference + own * variance_own + between
+        scale = self.weight * (variance + self.eps).rsqrt()
         shape = (*mean.shape, *(1 for _ in x.shape[2:]))
         return (x - mean.view(shape)) * scale.view(shape) + self.bias.view(1, -1, *shape[2:])

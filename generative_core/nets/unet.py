@@ -17,7 +17,8 @@ class UNet(nn.Module):
     transposed ones, ReLU, with the maps of the same size from the way down beside their input.  `channels` are those of
     the maps on the way down.  Sides of any length that can be halved so often; an odd one is rounded down on the way
     and restored.  `dropout` follows the innermost layers of the way up, as many as are given rates: the noise of
-    pix2pix, drawn in training mode.  Raises ValueError where a side is too short.
+    pix2pix, drawn in training mode.  Raises ValueError where a side is too short, and for
+    more rates than there are inner layers.
 
     Paper: Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597; this form: Isola et al. 2017,
     https://arxiv.org/abs/1611.07004, sec. 6.1.1.
@@ -34,6 +35,11 @@ class UNet(nn.Module):
     ) -> None:
         super().__init__()
         self.depth = len(channels)
+        if len(dropout) >= max(self.depth, 1):
+            raise ValueError(
+                f"dropout is for the layers of the way up but the outermost, at most {self.depth - 1} rates; got "
+                f"{len(dropout)}"
+            )
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         widths = [in_channels, *channels]
         for i in range(self.depth):

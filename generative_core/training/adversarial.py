@@ -20,8 +20,11 @@ class AdversarialStep:
     left on the other's.  `schedule` gives the factor of both step sizes at each round.
 
     Metrics, measured before the players move: `critic/NAME` and `generator/NAME`, the terms that the model names,
-    `loss` (the critic's sum) and `loss_generator`.  Raises FloatingPointError on a loss that is not finite, before the
-    player that it belongs to has moved.
+    `loss` (the critic's sum) and `loss_generator`; none of a player that rests.  The state has no place for torch's
+    global generator, which dropout draws from.
+
+    Raises ValueError where a round would have no updates, and FloatingPointError on a loss that is not finite, before
+    the player that it belongs to has moved.
     """
 
     def __init__(
@@ -36,6 +39,11 @@ class AdversarialStep:
         schedule: Schedule | None = None,
         seed: int = 0,
     ) -> None:
+        if min(critic_steps, generator_steps) < 0 or critic_steps + generator_steps == 0:
+            raise ValueError(
+                f"a round needs updates: critic_steps and generator_steps are 0 or more and not both 0, got "
+                f"{critic_steps} and {generator_steps}"
+            )
         self.model = model
         self.lr = {"critic": lr if lr_critic is None else lr_critic, "generator": lr}
         self.critic_steps = critic_steps
@@ -88,9 +96,11 @@ class AdversarialStep:
         optimiser = self.optimisers[name]
         # gradients of one player alone: the other's are neither needed nor left behind
         parameters = [p for group in optimiser.param_groups for p in group["params"]]
-        for parameter, grad in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+        grads = torch.autograd.grad(loss, parameters, allow_unused=True)
+        for parameter, grad in zip(parameters, grads, strict=True):
             # a fused optimiser reads memory as it lies, and gradients of gradients may lie otherwise than the parameter
-            parameter.grad = grad if grad.stride() == parameter.stride() else torch.empty_like(parameter).copy_(grad)
+            is_plain = grad is None or grad.stride() == parameter.stride()
+            parameter.grad = grad if is_plain else torch.empty_like(parameter).copy_(grad)
         optimiser.step()
         return metrics
 

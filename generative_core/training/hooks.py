@@ -46,12 +46,16 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
 
     def __call__(self, i: int, metrics: Mapping[str, float]) -> None:
         if self._progress is not None:
-            text = f"{self.metric} {metrics[self.metric]:.4g}"
+            value = metrics.get(self.metric)  # a player that rests has none
+            text = f"{self.metric} {'-' if value is None else format(value, '.4g')}"
             self._progress.update(self._task, completed=i + 1, description=text)
 
 
 class MetricHistory:
-    """Keeps the metrics of every `every`-th update in memory: `steps` and one list a name in `values`."""
+    """Keeps the metrics of every `every`-th update in memory: `steps` and one list a name in `values`.
+
+    Each list is as long as `steps`; an update without that metric, as of a player that rests, has NaN there.
+    """
 
     def __init__(self, every: int = 1) -> None:
         self.every = every
@@ -60,9 +64,11 @@ class MetricHistory:
 
     def __call__(self, i: int, metrics: Mapping[str, float]) -> None:
         if i % self.every == 0:
+            for name in metrics.keys() - self.values.keys():
+                self.values[name] = [math.nan] * len(self.steps)
             self.steps.append(i)
-            for name, value in metrics.items():
-                self.values.setdefault(name, []).append(value)
+            for name, column in self.values.items():
+                column.append(metrics.get(name, math.nan))
 
 
 class TensorBoard(AbstractContextManager["TensorBoard"]):

@@ -9,12 +9,17 @@ from generative_core.nets.shaped_mlp import ShapedMLP
 
 
 @runtime_checkable
-class Coded(Protocol):
-    """A model of events with `latent_features` numbers as code, given a context where `context_features` is not 0."""
+class Conditional(Protocol):
+    """A model of events, given a context where `context_features` is not 0."""
 
     event_shape: tuple[int, ...]
-    latent_features: int
     context_features: int
+
+
+class Coded(Conditional, Protocol):
+    """One with `latent_features` numbers as code."""
+
+    latent_features: int
 
 
 def mlp_encoder(model: Coded, n_features: int, hidden: Sequence[int], activation: Callable[[], nn.Module]) -> ShapedMLP:
@@ -68,13 +73,13 @@ def _call(net: nn.Module, x: Tensor, context: Tensor | None) -> Tensor:
     return net(x) if context is None else net(x, context)
 
 
-def require_events(model: Coded, x: Tensor) -> None:
+def require_events(model: Conditional, x: Tensor) -> None:
     """Raises ValueError where the events have another shape than declared."""
     if tuple(x.shape[1:]) != model.event_shape:
         raise ValueError(f"{type(model).__name__} was built for events {model.event_shape}, got {tuple(x.shape[1:])}")
 
 
-def require_context(model: Coded, n: int, context: Tensor | None) -> None:
+def require_context(model: Conditional, n: int, context: Tensor | None) -> None:
     """Raises ValueError where a declared context is missing or of another shape, or where none was declared."""
     got = None if context is None else tuple(context.shape)
     expected = (n, model.context_features) if model.context_features else None

@@ -11,7 +11,20 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from generative_core import DRAGAN, GAN, WGANGP, AdversarialStep, MLPCritic, objectives
+from generative_core import (
+    DCGAN,
+    DRAGAN,
+    GAN,
+    GAN3D,
+    WGANGP,
+    AdversarialStep,
+    MetricHistory,
+    MLPCritic,
+    ProgressBar,
+    ShuffledBatches,
+    fit,
+    objectives,
+)
 from generative_core.families import AbstractGAN, AbstractTwoPlayer, Drawn, Terms
 from generative_core.nets.conv import ConvDecoder
 from generative_core.training.adversarial import without_gradients
@@ -289,3 +302,38 @@ def test_a_round_is_what_backward_and_the_plain_optimiser_do(name):
     for ours, plain in zip(model.critic.parameters(), other.critic.parameters(), strict=True):
         assert_close(ours, plain)
         assert ours.grad.stride() == ours.stride()
+
+
+def test_a_resting_critic_leaves_hooks_whole():
+    """A metric that an update lacks is NaN in the history, and no bar breaks on it."""
+    torch.manual_seed(0)
+    game = GAN3D((1, 4, 4, 4), latent=2, channels=(4,), gate=0.0)  # any event on the right side is too many
+    history = MetricHistory()
+    batches = ShuffledBatches(torch.rand(16, 1, 4, 4, 4), batch_size=8)
+    fit(AdversarialStep(game), batches, 4, [history, ProgressBar(4)])
+    lengths = {name: len(column) for name, column in history.values.items()}
+    assert set(lengths.values()) == {4}
+    assert all(math.isfinite(value) for value in history.values["loss_generator"])
+
+
+def test_a_parameter_that_no_term_reaches_stays_as_it_is():
+    torch.manual_seed(0)
+    game = GAN((2,), latent=2, hidden=(4,))
+    game.generator.register_parameter("spare", nn.Parameter(torch.ones(3)))
+    AdversarialStep(game, lr=0.1)(torch.zeros(4, 2))
+    assert torch.equal(game.generator.spare, torch.ones(3))
+
+
+@pytest.mark.parametrize("steps", [(0, 0), (-1, 1), (1, -1)])
+def test_a_round_without_updates_is_refused(steps):
+    with pytest.raises(ValueError, match="a round needs updates"):
+        AdversarialStep(GAN((2,)), critic_steps=steps[0], generator_steps=steps[1])
+
+
+@pytest.mark.parametrize("shape", [(2, 16), (1, 8, 8), (1, 4, 4, 4)])
+@pytest.mark.parametrize("model", [DCGAN, WGANGP, DRAGAN])
+def test_signals_images_and_volumes_alike(model, shape):
+    torch.manual_seed(0)
+    game = model(shape, latent=2, channels=(4, 4))
+    AdversarialStep(game)(torch.rand(4, *shape))
+    assert game.sample(3).shape == (3, *shape)

@@ -160,3 +160,11 @@ def test_other_players_take_the_place_of_the_convolutions():
     assert gan.sample(3).shape == (3, 2)
     with pytest.raises(ValueError, match="leave it out"):
         ImprovedGAN((2,), virtual_batch_norm=4, generator=MLPGenerator((2,), latent=2), trunk=trunk, features=5)
+
+
+def test_virtual_batch_norm_holds_where_the_mean_is_far_larger_than_the_spread():
+    """E x^2 - (E x)^2 would be negative in single precision."""
+    norm = VirtualBatchNorm(3, n_reference=8)
+    x = 100 + 1e-2 * torch.randn(12, 3, 5, generator=torch.Generator().manual_seed(0))
+    exact = VirtualBatchNorm(3, n_reference=8).double()(x.double())
+    assert_close(norm(x).double(), exact, atol=0.05, rtol=0.02)

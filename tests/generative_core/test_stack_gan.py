@@ -127,3 +127,22 @@ def test_it_learns_what_the_words_mean():
 def test_mistakes_are_named(make, match):
     with pytest.raises(ValueError, match=match):
         make()
+
+
+@pytest.mark.parametrize(
+    ("shape", "below"),
+    [((1, 14, 14), (1, 7, 7)), ((3, 8, 8), (1, 4, 4)), ((1, 8, 8), (1, 8, 8))],
+    ids=["odd sides", "other colours", "not half"],
+)
+def test_a_stage_stands_only_on_one_of_half_its_even_sides(shape, below):
+    first = StackGAN(below, text_features=2, latent=2, conditions=2, channels=(4,))
+    with pytest.raises(ValueError, match="doubles the sides"):
+        StackGAN(shape, text_features=2, below=first, conditions=2, channels=(4,))
+
+
+def test_both_stages_read_the_same_captions():
+    first = StackGAN((1, 4, 4), text_features=2, latent=2, conditions=2, channels=(4,))
+    with pytest.raises(ValueError, match="text_features=2, got 3"):
+        StackGAN((1, 8, 8), text_features=3, below=first, conditions=2, channels=(4,))
+    with pytest.raises(ValueError, match="as the context"):
+        first.sample(2, torch.zeros(2, 3))
