@@ -13,6 +13,7 @@ from generative_core.translation.tp_gan import asymmetry
 
 SHAPE = (1, 16, 16)
 TEMPLATE = ((4, 4), (12, 12))
+WEIGHTS = ("symmetry", "adversarial", "identity", "local", "smoothness")
 
 
 class Mean(nn.Module):
@@ -124,7 +125,7 @@ def test_a_sample_is_a_translation_of_its_context():
 
 
 def test_terms_without_weight_do_no_work_and_the_critic_can_rest():
-    model, (frontal, source) = small(symmetry=0, adversarial=0, identity=0, local=0, smoothness=0), batch()
+    model, (frontal, source) = small(**dict.fromkeys(WEIGHTS, 0.0)), batch()
     model.identity_network.register_forward_hook(lambda *_: pytest.fail("nobody listens"))
     drawn = model.draw(frontal, source)
     assert model.critic_terms(drawn, frontal, source) == {}
