@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from generative_core.densities import standard_normal_kl
+from generative_core.diffusion.solvers import column, noise_like
 from generative_core.families import AbstractVariational
 from generative_core.nets.timed_mlp import TimedMLP
 from generative_core.variational.networks import require_context, require_events
@@ -62,9 +63,9 @@ class Diffusion(AbstractVariational):
         self.context_features = context_features
         self.max_log_snr, self.min_log_snr = max_log_snr, min_log_snr
         self.n_times, self.n_steps = n_times, n_steps
-        self.net = net or TimedMLP(
-            self.event_shape, context_features=context_features, hidden=hidden, activation=activation
-        )
+        if net is None:
+            net = TimedMLP(self.event_shape, context_features=context_features, hidden=hidden, activation=activation)
+        self.net = net
 
     def elbo(
         self,
@@ -93,7 +94,7 @@ class Diffusion(AbstractVariational):
         require_events(self, x)
         require_context(self, len(x), context)
         log_alpha, log_sigma = self._log_scales(x.new_zeros(()))
-        z = log_alpha.exp() * x + log_sigma.exp() * _noise_like(x, generator)
+        z = log_alpha.exp() * x + log_sigma.exp() * noise_like(x, generator)
         return self._flow(z, context, start=0.0).flatten(1)
 
     def decode(self, z: Float[Tensor, "B Z"], context: Float[Tensor, "B K"] | None = None) -> Float[Tensor, "B *E"]:
@@ -103,14 +104,15 @@ class Diffusion(AbstractVariational):
         log_alpha, _ = self._log_scales(z.new_zeros(()))
         return z / log_alpha.exp()
 
+    @torch.no_grad()
     def sample(
         self, n: int, context: Float[Tensor, "n K"] | None = None, *, generator: torch.Generator | None = None
     ) -> Float[Tensor, "n *E"]:
-        """n draws: z_1 ~ N(0, I), decoded, with the noise of p(x | z_0)."""
+        """n draws: z_1 ~ N(0, I), decoded, with the noise of p(x | z_0).  Without gradients; `decode` has them."""
         like = next(self.parameters())
         z = torch.randn(n, self.latent_features, generator=generator, device=like.device, dtype=like.dtype)
         mean = self.decode(z, context)
-        return mean + math.exp(-0.5 * self.max_log_snr) * _noise_like(mean, generator)
+        return mean + math.exp(-0.5 * self.max_log_snr) * noise_like(mean, generator)
 
     def _noise_error(self, x: Tensor, context: Tensor | None, generator: torch.Generator | None) -> Float[Tensor, "B"]:
         """||noise - noise'||^2, the mean over `n_times` draws of t and noise for each event."""
@@ -119,8 +121,8 @@ class Diffusion(AbstractVariational):
         places = torch.arange(k * n, device=x.device, dtype=x.dtype).view(k, n) / max(1, k * n)
         t = (first + places.T.flatten()) % 1  # (B k,): those of an event are 1 / k apart
         x_k = x.repeat_interleave(k, dim=0)
-        noise = _noise_like(x_k, generator)
-        log_alpha, log_sigma = self._log_scales(_column(t, x))
+        noise = noise_like(x_k, generator)
+        log_alpha, log_sigma = self._log_scales(column(t, x))
         z = log_alpha.exp() * x_k + log_sigma.exp() * noise
         context_k = None if context is None else context.repeat_interleave(k, dim=0)
         predicted = log_alpha.exp() * self._v(z, t, context_k) + log_sigma.exp() * z
@@ -147,12 +149,3 @@ class Diffusion(AbstractVariational):
         """log alpha and log sigma."""
         log_snr = self.max_log_snr - (self.max_log_snr - self.min_log_snr) * t
         return 0.5 * F.logsigmoid(log_snr), 0.5 * F.logsigmoid(-log_snr)
-
-
-def _noise_like(x: Tensor, generator: torch.Generator | None) -> Tensor:
-    return torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
-
-
-def _column(t: Float[Tensor, "B"], x: Tensor) -> Tensor:
-    """t so that it broadcasts along the event."""
-    return t.view(-1, *(1 for _ in x.shape[1:]))

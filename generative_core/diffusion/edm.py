@@ -18,7 +18,7 @@ class Churn(NamedTuple):
     """How much fresh noise the stochastic sampler adds: its defaults are the paper's for ImageNet-64."""
 
     amount: float = 40.0
-    """S_churn: the level rises by a factor 1 + min(amount / steps, sqrt 2 - 1) before each step."""
+    """S_churn: the level rises by a factor 1 + min(amount / steps, sqrt 2 - 1) before each step; 0 for no noise."""
     sigma_low: float = 0.05
     """S_tmin: below it nothing is added."""
     sigma_high: float = 50.0
@@ -79,8 +79,7 @@ class EDM(nn.Module):
             raise ValueError(
                 f"levels need 0 < sigma_min < sigma_max and sigma_data > 0, got {sigma_min}, {sigma_max}, {sigma_data}"
             )
-        if n_steps < 2:
-            raise ValueError(f"n_steps must be at least 2, from sigma_max over sigma_min to 0; got {n_steps}")
+        _require_steps(n_steps)
         self.event_shape = tuple(event_shape)
         self.latent_features = math.prod(self.event_shape)
         self.context_features = context_features
@@ -90,7 +89,9 @@ class EDM(nn.Module):
         self.n_steps = n_steps
         self.churn = churn
         # c_noise = log(s) / 4 of levels within exp(+-16) of each other: far from a period of 8
-        self.net = net or TimedMLP(self.event_shape, context_features=context_features, hidden=hidden, period=8.0)
+        if net is None:
+            net = TimedMLP(self.event_shape, context_features=context_features, hidden=hidden, period=8.0)
+        self.net = net
 
     def loss(
         self,
@@ -138,18 +139,24 @@ class EDM(nn.Module):
         n_steps: int | None = None,
         churn: Churn | None = None,
     ) -> Float[Tensor, "n *E"]:
-        """n draws; `n_steps` and `churn` take the place of the model's own.  Without gradients."""
+        """n draws; `n_steps` and `churn` take the place of the model's own, `Churn(amount=0)` is none.  No gradient."""
+        n_steps = self.n_steps if n_steps is None else n_steps
+        _require_steps(n_steps)
+        churn = self.churn if churn is None else churn
         like = next(self.parameters())
         shape = (n, *self.event_shape)
         noise = torch.randn(shape, generator=generator, device=like.device, dtype=like.dtype)
-        levels = sigma_levels(
-            n_steps or self.n_steps, sigma_min=self.sigma_min, sigma_max=self.sigma_max, rho=self.rho
-        ).to(like)
+        levels = sigma_levels(n_steps, sigma_min=self.sigma_min, sigma_max=self.sigma_max, rho=self.rho).to(like)
 
         def slope(x: Tensor, sigma: Tensor) -> Tensor:
             return (x - self.denoise(x, sigma.expand(len(x)), context)) / sigma
 
-        return sample_heun(slope, levels[0] * noise, levels, churn=churn or self.churn, generator=generator)
+        return sample_heun(slope, levels[0] * noise, levels, churn=churn, generator=generator)
+
+
+def _require_steps(n_steps: int) -> None:
+    if n_steps < 2:
+        raise ValueError(f"n_steps must be at least 2, from sigma_max over sigma_min to 0; got {n_steps}")
 
 
 def sigma_levels(n_steps: int, *, sigma_min: float, sigma_max: float, rho: float = 7.0) -> Float[Tensor, "T"]:
@@ -177,7 +184,7 @@ def sample_heun(
     n_steps = len(levels) - 1
     for level, following in pairwise(levels):
         start = level
-        if churn is not None and churn.sigma_low <= level <= churn.sigma_high:
+        if churn is not None and churn.amount > 0 and churn.sigma_low <= level <= churn.sigma_high:
             start = level * (1 + min(churn.amount / n_steps, math.sqrt(2) - 1))
             extra = (start.square() - level.square()).sqrt()
             x = x + churn.inflation * extra * noise_like(x, generator)

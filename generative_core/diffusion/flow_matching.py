@@ -89,15 +89,16 @@ class FlowMatching(nn.Module):
         solver: Solver = midpoint_step,
     ) -> None:
         super().__init__()
-        if n_steps < 1:
-            raise ValueError(f"n_steps must be at least 1, got {n_steps}")
+        _require_steps(n_steps)
         self.event_shape = tuple(event_shape)
         self.latent_features = math.prod(self.event_shape)
         self.context_features = context_features
-        self.path = path or StraightPath()
+        self.path = StraightPath() if path is None else path
         self.n_steps = n_steps
         self.solver = solver
-        self.net = net or TimedMLP(self.event_shape, context_features=context_features, hidden=hidden)
+        if net is None:
+            net = TimedMLP(self.event_shape, context_features=context_features, hidden=hidden)
+        self.net = net
 
     def loss(
         self,
@@ -133,11 +134,14 @@ class FlowMatching(nn.Module):
         solver: Solver | None = None,
     ) -> Float[Tensor, "n *E"]:
         """n draws; `n_steps` and `solver` take the place of the model's own.  Without gradients."""
+        n_steps = self.n_steps if n_steps is None else n_steps
+        _require_steps(n_steps)
+        solver = self.solver if solver is None else solver
         like = next(self.parameters())
         shape = (n, *self.event_shape)
         noise = torch.randn(shape, generator=generator, device=like.device, dtype=like.dtype)
-        times = torch.linspace(0, 1, (n_steps or self.n_steps) + 1, device=like.device, dtype=like.dtype)
-        return solve(lambda x, t: self.velocity(x, t.expand(len(x)), context), noise, times, solver or self.solver)
+        times = torch.linspace(0, 1, n_steps + 1, device=like.device, dtype=like.dtype)
+        return solve(lambda x, t: self.velocity(x, t.expand(len(x)), context), noise, times, solver)
 
     def log_prob(self, x: Float[Tensor, "B *E"], context: Float[Tensor, "B K"] | None = None) -> Float[Tensor, "B"]:
         """log N(x_0; 0, I) - int_0^1 div v(x_t, t) dt, nats, with x_0 where the flow back from x ends.
@@ -163,3 +167,8 @@ class FlowMatching(nn.Module):
         noise, minus_divergence = end[:, :-1], end[:, -1]  # integrated from 1 to 0
         log_normal = -0.5 * (noise.square() + math.log(2 * math.pi)).sum(1)
         return log_normal + minus_divergence
+
+
+def _require_steps(n_steps: int) -> None:
+    if n_steps < 1:
+        raise ValueError(f"n_steps must be at least 1, got {n_steps}")

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from generative_core.latent.encoder import LatentEncoder
-from generative_core.latent.inversion import Inversion, InversionLoss, feature_distance, invert, squared_error
+from generative_core.latent.inversion import Inversion, invert
 
 
 @final
@@ -26,7 +26,7 @@ class AgeCGAN:
         self, encoder: LatentEncoder, *, features: Callable[[Tensor], Tensor] | None, steps: int = 100, lr: float = 0.05
     ) -> None:
         self.encoder = encoder
-        self.loss: InversionLoss = squared_error if features is None else feature_distance(features)
+        self.features = features
         self.steps = steps
         self.lr = lr
 
@@ -38,7 +38,9 @@ class AgeCGAN:
         """z*, from the guess; nothing random."""
         with torch.no_grad():
             start = self.guess(x)
-        return invert(self.encoder.generator, x, context=y, loss=self.loss, steps=self.steps, lr=self.lr, start=start)
+        return invert(
+            self.encoder.generator, x, context=y, features=self.features, steps=self.steps, lr=self.lr, start=start
+        )
 
     def change(
         self, x: Float[Tensor, "B *E"], y: Float[Tensor, "B K"], y_new: Float[Tensor, "B K"]

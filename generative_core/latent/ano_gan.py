@@ -53,14 +53,24 @@ class AnoGAN:
 
     def loss(self, made: Float[Tensor, "B *E"], x: Float[Tensor, "B *E"]) -> Float[Tensor, "B"]:
         """A(x) where G(z) is `made`."""
-        pixels = absolute_error(made, x)
-        if self.weight == 0:
-            return pixels
-        return (1 - self.weight) * pixels + self.weight * absolute_error(self.features(made), self.features(x))
+        return absolute_error(self._view(made), self._view(x))
 
     def inspect(self, x: Float[Tensor, "B *E"], *, generator: torch.Generator | None = None) -> Anomaly:
         """Scores, residuals and the nearest normal events; `generator` draws the starts."""
         found = invert(
-            self.model, x, loss=self.loss, steps=self.steps, lr=self.lr, restarts=self.restarts, generator=generator
+            self.model,
+            x,
+            loss=absolute_error,
+            features=self._view,
+            steps=self.steps,
+            lr=self.lr,
+            restarts=self.restarts,
+            generator=generator,
         )
         return Anomaly(found.residual, (x - found.made).abs(), found.made)
+
+    def _view(self, x: Tensor) -> Tensor:
+        """The pixels and the features side by side, times their weights: A(x) is the absolute error of this, (B, F)."""
+        if self.weight == 0:
+            return x.flatten(1)
+        return torch.cat([(1 - self.weight) * x.flatten(1), self.weight * self.features(x).flatten(1)], dim=1)

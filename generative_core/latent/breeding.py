@@ -31,14 +31,24 @@ class Birth(NamedTuple):
 
 @dataclass
 class Genealogy:
-    """Every individual ever bred, in order; the whole of it follows from the births."""
+    """Every individual ever bred, in order; the whole of it follows from the births.
+
+    Raises ValueError for a rate outside [0, 1] and for births of parents that are not born yet.
+    """
 
     latent: int
     n_classes: int
     rate: float = 0.3
     """How far a mutation goes: 0 changes nothing, 1 draws anew."""
     births: list[Birth] = field(default_factory=list)
-    _genes: list[tuple[Tensor, Tensor]] = field(default_factory=list, repr=False)
+    """In their order; those that are given are born again."""
+    _genes: list[tuple[Tensor, Tensor]] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        _require_rate(self.rate)
+        births, self.births = self.births, []
+        for birth in births:
+            self.add(birth)
 
     def add(self, birth: Birth) -> int:
         """The number of the newborn.  Raises ValueError for parents that are not born yet, or too few of them."""
@@ -65,10 +75,7 @@ class Genealogy:
 
     def replay(self) -> "Genealogy":
         """All births once more: the same individuals, bit for bit."""
-        again = Genealogy(self.latent, self.n_classes, self.rate)
-        for birth in self.births:
-            again.add(birth)
-        return again
+        return Genealogy(self.latent, self.n_classes, self.rate, self.births)
 
 
 def found(latent: int, n_classes: int, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -79,10 +86,14 @@ def found(latent: int, n_classes: int, *, generator: torch.Generator) -> tuple[T
 
 
 def mutate(parent: tuple[Tensor, Tensor], *, rate: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """z' = sqrt(1 - rate) z + sqrt(rate) noise, which keeps N(0, I); classes pulled towards a random mix by rate u."""
+    """z' = sqrt(1 - rate) z + sqrt(rate) noise, which keeps N(0, I); classes pulled towards a random mix by rate u.
+
+    Raises ValueError for a rate outside [0, 1].
+    """
+    _require_rate(rate)
     z, classes = parent
     noise = torch.randn(z.shape, generator=generator)
-    mix = torch.rand(classes.shape, generator=generator).log().neg()  # over its sum: uniform on the simplex
+    mix = torch.empty(classes.shape).exponential_(generator=generator)  # over its sum: uniform on the simplex
     share = rate * torch.rand(1, generator=generator)
     return (1 - rate) ** 0.5 * z + rate**0.5 * noise, torch.lerp(classes, mix / mix.sum(), share)
 
@@ -94,6 +105,11 @@ def cross(
     from_father = torch.rand(mother[0].shape, generator=generator) < 0.5
     share = torch.rand(1, generator=generator)
     return torch.where(from_father, father[0], mother[0]), torch.lerp(mother[1], father[1], share)
+
+
+def _require_rate(rate: float) -> None:
+    if not 0 <= rate <= 1:
+        raise ValueError(f"rate lies in [0, 1], from no change to a new draw; got {rate}")
 
 
 class Bred(NamedTuple):
@@ -120,7 +136,8 @@ def breed(
 
     Half of a litter are mutants of one survivor, half crosses of two.  `fitness` (B, *E) -> (B,) is the taste,
     higher is better: a person, or what stands for one.  (generations + 1) * litter events are judged in all.  The model
-    is in evaluation mode; `generator` is on the CPU.  Raises ValueError without two survivors out of a litter.
+    is in evaluation mode; `generator` is on the CPU.  A fitness of nan is the worst.  Raises ValueError without two
+    survivors out of a litter or for a rate outside [0, 1], FloatingPointError where that of every founder is nan.
 
     Source of the idea: GanBreeder (Simon 2018), which breeds BigGAN's z and class embedding; here the weights of the
     classes, which a conditional generator's first, linear layer makes an embedding of.
@@ -139,8 +156,10 @@ def breed(
 
     newborn = [genealogy.add(Birth("found", (), seed())) for _ in range(litter)]
     scores = judge(newborn)
+    if scores.isnan().all():
+        raise FloatingPointError("the fitness of every founder is nan")
     for _ in range(generations):
-        parents = scores.topk(survivors).indices
+        parents = torch.where(scores.isnan(), -torch.inf, scores).topk(survivors).indices
         newborn = []
         for i in range(litter):
             mother, father = parents[torch.randperm(survivors, generator=generator)[:2]].tolist()

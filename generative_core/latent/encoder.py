@@ -1,6 +1,5 @@
 """An encoder for a generator that has none."""
 
-import copy
 from collections.abc import Sequence
 from typing import final
 
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 
 from generative_core.families import AbstractGenerator
 from generative_core.nets.conv import ConvEncoder
+from generative_core.nets.frozen import Frozen
 
 
 @final
@@ -35,16 +35,17 @@ class LatentEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.event_shape = generator.event_shape
-        self.generator = copy.deepcopy(generator).eval().requires_grad_(False)
-        self.encoder = encoder or ConvEncoder(
-            generator.event_shape, generator.latent_features, channels=channels, norm=nn.BatchNorm2d
-        )
+        self.frozen = Frozen(generator)
+        if encoder is None:
+            encoder = ConvEncoder(
+                generator.event_shape, generator.latent_features, channels=channels, norm=nn.BatchNorm2d
+            )
+        self.encoder = encoder
 
-    def train(self, mode: bool = True) -> "LatentEncoder":
-        """The generator stays in evaluation mode: its statistics must not move."""
-        super().train(mode)
-        self.generator.eval()
-        return self
+    @property
+    def generator(self) -> AbstractGenerator:
+        """The copy of G."""
+        return self.frozen.net
 
     def forward(self, x: Float[Tensor, "B *E"]) -> Float[Tensor, "B Z"]:
         """z of each event."""

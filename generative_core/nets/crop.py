@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def peaks(maps: Float[Tensor, "B K H W"]) -> Int[Tensor, "B K 2"]:
-    """Row and column of the greatest value of each map."""
+    """Row and column of the greatest value of each map, the first where several are equal: (0, 0) of an empty map."""
     width = maps.shape[3]
     place = maps.flatten(2).argmax(2)
     return torch.stack([place // width, place % width], dim=2)

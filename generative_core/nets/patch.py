@@ -47,6 +47,17 @@ class PatchNet(nn.Module):
             side = (side - 1) * stride + 4
         return side
 
+    def check_sides(self, sides: Sequence[int]) -> None:
+        """Raises ValueError for images so small that no logit is left."""
+        smallest = min(sides)
+        for stride in self.strides:
+            smallest = (smallest - 2) // stride + 1
+        if smallest < 1:
+            raise ValueError(
+                f"a critic of patches with {len(self.strides) - 1} channels leaves no logit of images with sides "
+                f"{tuple(sides)}; give it fewer channels, or fewer scales where there are several"
+            )
+
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B h w"]:
         return self.activations(x)[-1].squeeze(1)
 
@@ -63,6 +74,7 @@ def feature_matching(maps: Sequence[Tensor], maps_data: Sequence[Tensor]) -> Flo
     """The mean over layers of the mean absolute difference of the maps that a critic makes of two batches.
 
     Paper: Wang et al. 2018, https://arxiv.org/abs/1711.11585, eq. 4; the data's side is a target and gets no gradient.
+    Differs: the mean over the layers where eq. 4 is their sum, so that a weight does not depend on the depth.
     """
     differences = [(a - b.detach()).abs().mean() for a, b in zip(maps, maps_data, strict=True)]
     return torch.stack(differences).mean()

@@ -37,7 +37,7 @@ class ResNetTranslator(nn.Module):
 
     A 7 x 7 convolution, one of stride 2 for each further entry of `channels`, `blocks` residual blocks, as many
     transposed ones back, and a 7 x 7 one: c7s1-64, d128, d256, R256 x blocks, u128, u64, c7s1-3 with the defaults.
-    Sides divisible by 2^(len(channels) - 1).
+    Raises ValueError, when called, on sides that 2^(len(channels) - 1) does not divide: another size would come out.
 
     Paper: Johnson et al. 2016, https://arxiv.org/abs/1603.08155; this form: Zhu et al. 2017,
     https://arxiv.org/abs/1703.10593, sec. 7.2.
@@ -53,6 +53,7 @@ class ResNetTranslator(nn.Module):
         norm: Norm = nn.InstanceNorm2d,
     ) -> None:
         super().__init__()
+        self.n_halvings = len(channels) - 1
         layers: list[nn.Module] = [
             nn.Conv2d(in_channels, channels[0], 7, padding=3, padding_mode="reflect", bias=False),
             norm(channels[0]),
@@ -68,6 +69,7 @@ class ResNetTranslator(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D H W"]:
+        check_halvings(x.shape[2:], self.n_halvings)
         return self.layers(x)
 
 
@@ -78,7 +80,7 @@ class SRResNet(nn.Module):
     each doubling, and a 9 x 9 convolution.
 
     Paper: Ledig et al. 2017, https://arxiv.org/abs/1609.04802, fig. 4; pixel shuffle: Shi et al. 2016,
-    https://arxiv.org/abs/1609.05158.
+    https://arxiv.org/abs/1609.05158.  Differs: the residual blocks pad by reflection, where the paper pads with zeros.
     """
 
     def __init__(
@@ -106,3 +108,12 @@ class SRResNet(nn.Module):
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D H2 W2"]:
         head = self.head(x)
         return self.tail(head + self.body(head))
+
+
+def check_halvings(sides: Sequence[int], n: int) -> None:
+    """Raises ValueError for sides that cannot be halved n times without a rest."""
+    if any(side % 2**n for side in sides):
+        raise ValueError(
+            f"{n} halvings need sides that {2**n} divides, got {tuple(sides)}; give `channels` fewer entries, or pad "
+            "the images"
+        )

@@ -18,7 +18,8 @@ class TimeUNet(nn.Module):
     attend to each other between two further blocks.  `patch` > 1 first folds squares of so many pixels into channels,
     and unfolds them at the end: full images at the cost of smaller maps.
 
-    Raises ValueError for sides that `patch` and the halvings do not divide.
+    Raises ValueError for sides that `patch` and the halvings do not divide, an odd first entry of `channels` and, when
+    called, a context of another width than declared.
 
     Papers: Ho et al. 2020, https://arxiv.org/abs/2006.11239, app. B; scale and shift: Dhariwal & Nichol 2021,
     https://arxiv.org/abs/2105.05233, sec. 3.
@@ -41,6 +42,10 @@ class TimeUNet(nn.Module):
             raise ValueError(
                 f"patches of {patch} and {len(channels)} sizes need sides that {divisor} divides, got {tuple(sides)}; "
                 "give `channels` fewer entries, or pad the images"
+            )
+        if channels[0] % 2:
+            raise ValueError(
+                f"the first of `channels` holds cos and sin of the time, so it must be even: {channels[0]}"
             )
         self.context_features = context_features
         width = 4 * channels[0]
@@ -73,6 +78,9 @@ class TimeUNet(nn.Module):
     def forward(
         self, x: Float[Tensor, "B C H W"], t: Float[Tensor, "B"], context: Float[Tensor, "B K"] | None = None
     ) -> Float[Tensor, "B C H W"]:
+        n_context = 0 if context is None else context.shape[1]
+        if n_context != self.context_features:
+            raise ValueError(f"this TimeUNet was built with {self.context_features} context features, got {n_context}")
         time = self.embed_time(t)
         code = F.silu(self.embed(time if context is None else torch.cat([time, context], dim=1)))
         maps = self.stem(x)

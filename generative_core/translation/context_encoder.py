@@ -12,7 +12,7 @@ from generative_core import objectives
 from generative_core.adversarial.networks import ConvCritic, leaky_relu, start_small
 from generative_core.families import Terms
 from generative_core.nets.conv import ConvDecoder, ConvEncoder, Norm
-from generative_core.translation.translator import AbstractTranslator
+from generative_core.translation.translator import AbstractTranslator, require_some_weight
 
 
 @final
@@ -46,16 +46,17 @@ class ContextEncoder(AbstractTranslator):
         net: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        if min(reconstruction, adversarial) < 0 or reconstruction + adversarial == 0:
-            raise ValueError(f"weights must not be negative, nor both zero; got {reconstruction} and {adversarial}")
+        require_some_weight(reconstruction=reconstruction, adversarial=adversarial)
         n_colours, *sides = event_shape
         self.event_shape = tuple(event_shape)
         self.source_shape = (n_colours + 1, *sides)
         self.reconstruction = reconstruction
         self.adversarial = adversarial
-        self.generator = nn.Sequential(net or _Bottleneck(self.event_shape, channels), nn.Tanh())
+        if net is None:
+            net = _Bottleneck(self.event_shape, channels).apply(start_small)
+        self.generator = nn.Sequential(net, nn.Tanh())
         self.critic = ConvCritic(event_shape, channels=critic_channels or channels, norm=nn.BatchNorm2d)
-        self.apply(start_small)
+        self.critic.apply(start_small)
 
     def translate(
         self, source: Float[Tensor, "B S H W"], *, generator: torch.Generator | None = None

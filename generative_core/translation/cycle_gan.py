@@ -11,8 +11,9 @@ from generative_core import objectives
 from generative_core.adversarial.networks import start_small
 from generative_core.families import Drawn, Terms
 from generative_core.nets.patch import PatchNet
-from generative_core.nets.resnet import ResNetTranslator
+from generative_core.nets.resnet import ResNetTranslator, check_halvings
 from generative_core.translation.image_buffer import ImageBuffer
+from generative_core.translation.translator import require_weights
 from generative_core.translation.unpaired import AbstractUnpairedTranslator
 
 
@@ -29,7 +30,7 @@ class CycleGAN(AbstractUnpairedTranslator):
     divisible by 2^(len(channels) - 1); `critic_channels` are `PatchNet`'s.
 
     Train with `AdversarialStep`'s defaults and a step size that goes to zero in the second half.  Raises ValueError on
-    an identity term between domains of different shapes.
+    an identity term between domains of different shapes, on negative weights and on sides that do not fit the channels.
 
     Paper: Zhu et al. 2017, https://arxiv.org/abs/1703.10593, eq. 1-3 and sec. 4, 5.2 (identity).  Differs: logits are
     regressed to +1 and -1 instead of 1 and 0, and the generators' share of that is halved, which is the same balance.
@@ -55,6 +56,10 @@ class CycleGAN(AbstractUnpairedTranslator):
                 f"the identity term needs domains of one shape, got {self.source_shape} and {self.event_shape}; "
                 "give identity=0, or both domains the same channels"
             )
+        if self.source_shape[1:] != self.event_shape[1:]:
+            raise ValueError(f"both domains need the same sides, got {self.source_shape} and {self.event_shape}")
+        require_weights(cycle=cycle, identity=identity)
+        check_halvings(self.event_shape[1:], len(channels) - 1)
         self.cycle = cycle
         self.identity = identity
         n_x, n_y = self.source_shape[0], self.event_shape[0]
@@ -64,12 +69,9 @@ class CycleGAN(AbstractUnpairedTranslator):
                 "to_x": nn.Sequential(ResNetTranslator(n_y, n_x, channels=channels, blocks=blocks), nn.Tanh()),
             }
         )
-        self.critic = nn.ModuleDict(
-            {
-                "y": PatchNet(n_y, channels=critic_channels, norm=nn.InstanceNorm2d),
-                "x": PatchNet(n_x, channels=critic_channels, norm=nn.InstanceNorm2d),
-            }
-        )
+        critic_y, critic_x = (PatchNet(n, channels=critic_channels, norm=nn.InstanceNorm2d) for n in (n_y, n_x))
+        critic_y.check_sides(self.event_shape[1:])
+        self.critic = nn.ModuleDict({"y": critic_y, "x": critic_x})
         self.history = nn.ModuleDict(
             {"y": ImageBuffer(self.event_shape, size=history), "x": ImageBuffer(self.source_shape, size=history)}
         )

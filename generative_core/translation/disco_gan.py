@@ -11,6 +11,7 @@ from generative_core import objectives
 from generative_core.adversarial.networks import ConvCritic, leaky_relu
 from generative_core.families import Drawn, Terms
 from generative_core.nets.conv import ConvDecoder, ConvEncoder
+from generative_core.translation.translator import require_weights
 from generative_core.translation.unpaired import AbstractUnpairedTranslator
 
 
@@ -23,7 +24,8 @@ class DiscoGAN(AbstractUnpairedTranslator):
     each the mean over the elements.  With both weights 0 it is two independent GANs, with reconstruction_y = 0 the
     one-sided form that the paper compares with: many x may then become one y.  Generators are plain encoders and
     decoders through a code of `latent` numbers, with no way for the pixels around it, and end in tanh.  A batch is
-    (x, y), images in [-1, 1] without pairs.  `channels` are those of the maps after each halving of the sides.
+    (x, y), images in [-1, 1] without pairs.  `channels` are those of the maps after each halving of the sides.  Raises
+    ValueError for negative weights and, when called, on sources of another shape.
 
     Paper: Kim et al. 2017, https://arxiv.org/abs/1703.05192, sec. 2.  Differs: the reconstructions have weights, since
     a mean over the elements is small beside a logarithm.
@@ -42,6 +44,7 @@ class DiscoGAN(AbstractUnpairedTranslator):
         super().__init__()
         self.event_shape = tuple(event_shape)
         self.source_shape = tuple(source_shape) if source_shape is not None else self.event_shape
+        require_weights(reconstruction_x=reconstruction_x, reconstruction_y=reconstruction_y)
         self.reconstruction_x = reconstruction_x
         self.reconstruction_y = reconstruction_y
         x, y = self.source_shape, self.event_shape

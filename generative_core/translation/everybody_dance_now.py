@@ -11,9 +11,10 @@ from generative_core import objectives
 from generative_core.families import Drawn, Terms
 from generative_core.nets.crop import crop, paste, peaks
 from generative_core.nets.patch import PatchNet, feature_matching
+from generative_core.nets.resnet import check_halvings
 from generative_core.nets.unet import UNet
 from generative_core.translation.pix2pix_hd import CoarseToFine, MultiScaleCritic
-from generative_core.translation.translator import AbstractTranslator
+from generative_core.translation.translator import AbstractTranslator, require_weights
 
 
 class TwoFrames(NamedTuple):
@@ -38,10 +39,15 @@ class EverybodyDanceNow(AbstractTranslator):
     source (K + C, H, W) is the maps with the frame before behind them, zeros where there is none.  `generator` takes
     the place of the network from coarse to fine: a module (B, K + C, H, W) -> (B, C, H, W) that ends in [-1, 1].
     Nothing is random.  Train with `AdversarialStep`'s defaults; `animate` makes the video, `normalise_poses` fits the
-    poses of another person to this one.  Raises ValueError on sources of another shape.
+    poses of another person to this one.
+
+    Raises ValueError for a negative weight, for a head or sides that do not fit and, when called, on sources and maps
+    of another shape.
 
     Paper: Chan et al. 2019, https://arxiv.org/abs/1808.07371.  Differs: both games are played at once, the
-    head's on a copy of the frames without gradients; feature matching stands in for the perceptual network there too.
+    head's on a copy of the frames without gradients; feature matching stands in for the perceptual network there too;
+    it is the mean over layers, not their sum; logits are regressed to +1 and -1, which doubles the adversarial terms
+    beside it against targets 1 and 0 without the 1/2.
     """
 
     generator: nn.ModuleDict
@@ -64,15 +70,26 @@ class EverybodyDanceNow(AbstractTranslator):
         self.event_shape = tuple(event_shape)
         n, k = self.event_shape[0], pose_channels
         self.source_shape = (k + n, *self.event_shape[1:])
+        require_weights(feature_matching=feature_matching)
+        if not 0 <= head_map < pose_channels:
+            raise ValueError(f"head_map is the index of one of the {pose_channels} pose maps, got {head_map}")
+        if not 2 ** len(channels) <= head_side <= min(self.event_shape[1:]):
+            raise ValueError(
+                f"head_side lies between {2 ** len(channels)}, for {len(channels)} halvings, and the sides of a frame, "
+                f"{self.event_shape[1:]}; got {head_side}"
+            )
         self.head_map, self.head_side = head_map, head_side
         self.feature_matching = feature_matching
         if generator is None:
+            check_halvings(self.event_shape[1:], len(channels))
             generator = nn.Sequential(CoarseToFine(k + n, n, channels=channels), nn.Tanh())
         head = UNet(k + n, n, channels=channels)
         for p in head.up[-1].parameters():
             nn.init.zeros_(p)  # the residual begins at nothing: noise about the head is easily told
         self.generator = nn.ModuleDict({"frame": generator, "head": head})
         self.critic = _Critics(k + n, n_scales, critic_channels)
+        self.critic.frames.check_sides(self.event_shape[1:])
+        self.critic.head.check_sides((head_side, head_side))
 
     def translate(
         self, source: Float[Tensor, "B S H W"], *, generator: torch.Generator | None = None
@@ -84,8 +101,10 @@ class EverybodyDanceNow(AbstractTranslator):
         centre = peaks(maps)[:, self.head_map]
         return paste(frame, self._refined_heads(maps, frame), centre).clamp(-1, 1)
 
+    @torch.no_grad()
     def animate(self, maps: Float[Tensor, "T K H W"], *, refine_heads: bool = True) -> Float[Tensor, "T C H W"]:
-        """The video of these poses, each frame made with the one before it in view."""
+        """The video of these poses, each frame made with the one before it in view.  Without gradients."""
+        self._check_maps(maps)
         frame = maps.new_zeros(1, *self.event_shape)
         frames = []
         for pose in maps.split(1):
@@ -98,7 +117,13 @@ class EverybodyDanceNow(AbstractTranslator):
 
     def draw(self, *batch: Tensor, generator: torch.Generator | None = None) -> TwoFrames:
         """The two frames of each pair of poses, the second made with the first in view."""
-        _, maps = batch
+        frames, maps = batch
+        if tuple(frames.shape[1:]) != (2, *self.event_shape) or maps.ndim != 5 or maps.shape[1] != 2:
+            raise ValueError(
+                f"a batch is (frames, maps), two of each in a row: frames (B, {(2, *self.event_shape)}) and as many "
+                f"maps; got {tuple(frames.shape)} and {tuple(maps.shape)}"
+            )
+        self._check_maps(maps.flatten(0, 1))
         net = self.generator["frame"]
         first = net(torch.cat([maps[:, 0], maps.new_zeros(len(maps), *self.event_shape)], dim=1))
         second = net(torch.cat([maps[:, 1], first], dim=1))
@@ -121,17 +146,29 @@ class EverybodyDanceNow(AbstractTranslator):
         made, heads = drawn
         scales = self.critic.frames.activations(_stacked(made, maps))
         head_maps = self.critic.head.activations(self._head_pairs(maps, heads))
+        losses = [objectives.least_squares_generator_loss(layers[-1].flatten()) for layers in scales]
+        terms = {
+            "frames": torch.stack(losses).sum(),
+            "head": objectives.least_squares_generator_loss(head_maps[-1].flatten()),
+        }
+        if self.feature_matching == 0:
+            return terms
         with torch.no_grad():
             scales_data = self.critic.frames.activations(_stacked(frames, maps))
             head_maps_data = self.critic.head.activations(self._head_pairs(maps, self._heads(frames, maps)))
-        losses = [objectives.least_squares_generator_loss(layers[-1].flatten()) for layers in scales]
         distances = [feature_matching(a[:-1], b[:-1]) for a, b in zip(scales, scales_data, strict=True)]
-        return {
-            "frames": torch.stack(losses).sum(),
+        return terms | {
             "feature_matching": self.feature_matching * torch.stack(distances).sum(),
-            "head": objectives.least_squares_generator_loss(head_maps[-1].flatten()),
             "head_matching": self.feature_matching * feature_matching(head_maps[:-1], head_maps_data[:-1]),
         }
+
+    def _check_maps(self, maps: Tensor) -> None:
+        n, k = self.event_shape[0], self.source_shape[0]
+        if tuple(maps.shape[1:]) != (k - n, *self.event_shape[1:]):
+            raise ValueError(
+                f"this EverybodyDanceNow was built for pose maps {(k - n, *self.event_shape[1:])}, got "
+                f"{tuple(maps.shape[1:])}"
+            )
 
     def _heads(self, frames: Tensor, maps: Tensor) -> Tensor:
         """(B, 2, ...) -> (2 B, C, side, side): the heads of the first frames, then of the second ones."""
@@ -174,8 +211,8 @@ def normalise_poses(
     is the ratio of the two heights, each the greatest from feet to head among the frames within `margin` of the close
     and of the far end, and linear in between.  Where a person stays at one distance the two ends are one.
 
-    Paper: Chan et al. 2019, https://arxiv.org/abs/1808.07371, global pose normalization.  Differs:
-    the scale acts about the feet.
+    Paper: Chan et al. 2019, https://arxiv.org/abs/1808.07371, global pose normalization.  Differs: the
+    scale acts about the feet; the far end is the minimum of the feet, without the paper's search about their median.
     """
     ends_source, ends_target = _ends(joints, ankles, head, margin), _ends(target, ankles, head, margin)
     feet = joints[:, list(ankles), 1].amax(1)

@@ -12,12 +12,14 @@ from torch import Tensor, nn
 
 from generative_core import objectives
 from generative_core.adversarial.networks import leaky_relu
-from generative_core.families import AbstractTwoPlayer, Drawn, Terms
-from generative_core.translation.perceptual import FrozenFeatures, total_variation
+from generative_core.families import Drawn, Terms
+from generative_core.nets.frozen import Frozen
+from generative_core.translation.perceptual import layers, total_variation
+from generative_core.translation.translator import AbstractTranslator, require_weights
 
 
 @final
-class MarkovianGAN(AbstractTwoPlayer):
+class MarkovianGAN(AbstractTranslator):
     """G decodes the deep maps Phi_d(x) of a content x; D judges each patch of the maps Phi_p of an image:
 
         critic     E max(0, 1 - D(Phi_p(texture))) + E max(0, 1 + D(Phi_p(G(Phi_d(x)))))
@@ -29,7 +31,8 @@ class MarkovianGAN(AbstractTwoPlayer):
     the decoder's maps; there is one more than doublings from Phi_d to the image, `critic_channels` are D's.  All is
     convolutional: images of other sides are translated too.
 
-    Raises ValueError where `channels` does not fit the sides of the maps.
+    Raises ValueError for negative weights, where `channels` does not fit the sides of the maps and, when called, on
+    sources of other channels.
 
     Paper: Li & Wand 2016, https://arxiv.org/abs/1604.04382, sec. 3-4.  Differs: any feature network; the
     decoder repeats pixels before it convolves, against the checkerboard of strided ones; anisotropic total variation.
@@ -49,20 +52,22 @@ class MarkovianGAN(AbstractTwoPlayer):
     ) -> None:
         super().__init__()
         self.event_shape = tuple(event_shape)
+        self.source_shape = self.event_shape
+        require_weights(content=content, tv=tv)
         self.content = content
         self.tv = tv
         self.patch_layer = patch_layer
         self.deep_layer = deep_layer
-        self.features = FrozenFeatures(features)
-        with torch.no_grad():
-            maps = self.features(torch.zeros(1, *event_shape))
-        n_patch, (n_deep, side) = maps[patch_layer].shape[1], maps[deep_layer].shape[1:3]
-        doublings = math.log2(self.event_shape[1] / side)
-        if len(channels) - 1 != doublings:
-            raise ValueError(
-                f"the deep maps have side {side} and the image {self.event_shape[1]}: the decoder doubles it "
-                f"{doublings:g} times and needs one more entry of channels than that, got {len(channels)}"
-            )
+        self.features = Frozen(features)
+        maps = layers(self.features.probe(self.event_shape))
+        n_patch, (n_deep, *deep_sides) = maps[patch_layer].shape[1], maps[deep_layer].shape[1:]
+        for side, deep_side in zip(self.event_shape[1:], deep_sides, strict=True):
+            doublings = math.log2(side / deep_side)
+            if len(channels) - 1 != doublings:
+                raise ValueError(
+                    f"a side of {side} is {deep_side} in the deep maps: the decoder doubles it {doublings:g} times and "
+                    f"needs one more entry of channels than that, got {len(channels)}"
+                )
         self.generator = _decoder(n_deep, self.event_shape[0], channels)
         self.critic = nn.Sequential(
             nn.Conv2d(n_patch, critic_channels, 3, padding=1),
@@ -72,18 +77,13 @@ class MarkovianGAN(AbstractTwoPlayer):
             nn.Conv2d(critic_channels, 1, 1),
         )
 
-    def translate(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
-        """G(Phi_d(x)): one pass."""
-        return self.generator(self.features(x)[self.deep_layer])
-
-    def sample(
-        self, n: int, context: Float[Tensor, "n *E"] | None = None, *, generator: torch.Generator | None = None
-    ) -> Float[Tensor, "n *E"]:
-        """The contexts in the texture.  Raises ValueError where there are not n of them."""
-        if context is None or len(context) != n:
-            got = None if context is None else tuple(context.shape)
-            raise ValueError(f"MarkovianGAN translates: give the {n} contents as context, got {got}")
-        return self.translate(context)
+    def translate(
+        self, source: Float[Tensor, "B C H W"], *, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "B C H W"]:
+        """G(Phi_d(source)): one pass, at any sides; nothing is drawn from `generator`."""
+        if source.shape[1] != self.source_shape[0]:
+            self.check_source(source)
+        return self.generator(self._maps(source)[self.deep_layer])
 
     def draw(self, *batch: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """G of the contents; nothing random, so `generator` is not used."""
@@ -92,20 +92,23 @@ class MarkovianGAN(AbstractTwoPlayer):
     def critic_terms(self, drawn: Drawn, *batch: Tensor, generator: torch.Generator | None = None) -> Terms:
         """The hinge over all patches of both sides."""
         assert isinstance(drawn, Tensor)
-        logits = (self._logits(self.features(image)) for image in (batch[1], drawn))
+        logits = (self._logits(self._maps(image)) for image in (batch[1], drawn))
         return {"adversarial": objectives.hinge_critic_loss(*logits)}
 
     def generator_terms(self, drawn: Drawn, *batch: Tensor, generator: torch.Generator | None = None) -> Terms:
         """The hinge to the data's side, the content and the roughness."""
         assert isinstance(drawn, Tensor)
-        made = self.features(drawn)
+        made = self._maps(drawn)
         terms = {"adversarial": F.relu(1 - self._logits(made)).mean()}
         if self.content > 0:
-            wanted = self.features(batch[0])[self.deep_layer]
+            wanted = self._maps(batch[0])[self.deep_layer]
             terms["content"] = self.content * F.mse_loss(made[self.deep_layer], wanted)
         if self.tv > 0:
             terms["tv"] = self.tv * total_variation(drawn).mean()
         return terms
+
+    def _maps(self, x: Tensor) -> list[Tensor]:
+        return layers(self.features(x))
 
     def _logits(self, maps: Sequence[Tensor]) -> Tensor:
         """Of all patches, (B h w,)."""

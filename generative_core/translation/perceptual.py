@@ -1,33 +1,15 @@
 """Distances that a fixed network sees: of content, of style, and the roughness of an image."""
 
-import copy
 from collections.abc import Sequence
-from typing import final
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 
-@final
-class FrozenFeatures(nn.Module):
-    """A copy of a network that nothing trains: no gradients of its weights, in evaluation mode whatever the model's.
-
-    `net` maps images (B, C, H, W) to one tensor or to a sequence of them, one a layer, each (B, ...).
-    """
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net = copy.deepcopy(net).eval().requires_grad_(False)
-
-    def train(self, mode: bool = True) -> "FrozenFeatures":
-        """Nothing changes: batch statistics must not move."""
-        return super().train(False)
-
-    def forward(self, x: Float[Tensor, "B *E"]) -> list[Tensor]:
-        """The layers; differentiable in x."""
-        out = self.net(x)
-        return [out] if isinstance(out, Tensor) else list(out)
+def layers(out: Tensor | Sequence[Tensor]) -> list[Tensor]:
+    """What a network of one or of several outputs has made, (B, ...) each, as a list."""
+    return [out] if isinstance(out, Tensor) else list(out)
 
 
 def gram_matrix(maps: Float[Tensor, "B C *S"]) -> Float[Tensor, "B C C"]:

@@ -1,6 +1,5 @@
 """Small objects recognised by making their features those of large ones."""
 
-import copy
 from collections.abc import Sequence
 from typing import final
 
@@ -11,9 +10,10 @@ from torch import Tensor, nn
 
 from generative_core import objectives
 from generative_core.families import Terms
+from generative_core.nets.frozen import Frozen
 from generative_core.nets.mlp import MLP
 from generative_core.nets.resnet import ResidualBlock
-from generative_core.translation.translator import AbstractTranslator
+from generative_core.translation.translator import AbstractTranslator, require_some_weight
 
 
 @final
@@ -53,23 +53,15 @@ class PerceptualGAN(AbstractTranslator):
         hidden: int = 256,
     ) -> None:
         super().__init__()
-        if min(adversarial, perception) < 0 or adversarial + perception == 0:
-            raise ValueError(f"weights must not be negative, nor both zero; got {adversarial} and {perception}")
+        require_some_weight(adversarial=adversarial, perception=perception)
         self.event_shape = tuple(event_shape)
         self.source_shape = tuple(source_shape)
         self.adversarial = adversarial
         self.perception = perception
-        self.stem = copy.deepcopy(stem).eval().requires_grad_(False)
-        self.trunk = copy.deepcopy(trunk).eval().requires_grad_(False)
+        self.stem = Frozen(stem)
+        self.trunk = Frozen(trunk)
         self.generator = _Residual(stem_channels, self.event_shape, blocks)
         self.critic = _TwoBranches(self.event_shape, n_classes, hidden)
-
-    def train(self, mode: bool = True) -> "PerceptualGAN":
-        """The network that makes the features stays in evaluation mode: its statistics must not move."""
-        super().train(mode)
-        self.stem.eval()
-        self.trunk.eval()
-        return self
 
     def features(self, x: Float[Tensor, "B *S"]) -> Float[Tensor, "B *E"]:
         """F, as the fixed network has it."""

@@ -12,8 +12,8 @@ from generative_core import objectives
 from generative_core.families import Terms
 from generative_core.nets.conv import Norm
 from generative_core.nets.patch import PatchNet, feature_matching
-from generative_core.nets.resnet import ResidualBlock, ResNetTranslator
-from generative_core.translation.translator import AbstractTranslator
+from generative_core.nets.resnet import ResidualBlock, ResNetTranslator, check_halvings
+from generative_core.translation.translator import AbstractTranslator, require_weights
 
 
 @final
@@ -21,8 +21,8 @@ class CoarseToFine(nn.Module):
     """x (B, in_channels, H, W) -> (B, out_channels, H, W), linear at its end: a global and a local network.
 
     The global one, a `ResNetTranslator`, sees the image at half its size; its maps are added to those of the local
-    one's front end at that size, and residual blocks and a transposed convolution make the image of their sum.  Sides
-    divisible by 2^len(channels).
+    one's front end at that size, and residual blocks and a transposed convolution make the image of their sum.  Raises
+    ValueError, when called, on sides that 2^len(channels) does not divide.
 
     Paper: Wang et al. 2018, https://arxiv.org/abs/1711.11585, sec. 3.2, figure 3.  Differs: both are trained at once,
     from the start.
@@ -39,6 +39,7 @@ class CoarseToFine(nn.Module):
     ) -> None:
         super().__init__()
         width = channels[0]
+        self.n_halvings = len(channels)
         self.coarse = ResNetTranslator(in_channels, width, channels=channels, blocks=blocks, norm=norm)
         self.front = nn.Sequential(
             nn.Conv2d(in_channels, width // 2, 7, padding=3, padding_mode="reflect", bias=False),
@@ -57,6 +58,7 @@ class CoarseToFine(nn.Module):
         )
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D H W"]:
+        check_halvings(x.shape[2:], self.n_halvings)
         return self.back(self.front(x) + self.coarse(halve(x)))
 
 
@@ -76,7 +78,16 @@ class MultiScaleCritic(nn.Module):
         norm: Norm | None = nn.InstanceNorm2d,
     ) -> None:
         super().__init__()
+        if n_scales < 1:
+            raise ValueError(f"n_scales counts the critics, at least one; got {n_scales}")
         self.critics = nn.ModuleList(PatchNet(in_channels, channels=channels, norm=norm) for _ in range(n_scales))
+
+    def check_sides(self, sides: Sequence[int]) -> None:
+        """Raises ValueError for images so small that the critic of the last scale has no logit."""
+        for critic in self.critics:
+            assert isinstance(critic, PatchNet)
+            critic.check_sides(sides)
+            sides = [(side + 1) // 2 for side in sides]
 
     def activations(self, x: Float[Tensor, "B C H W"]) -> list[list[Tensor]]:
         """The maps of each critic after each of its layers, its logits (B, 1, h, w) last."""
@@ -102,8 +113,12 @@ class Pix2PixHD(AbstractTranslator):
     coarse to fine: any module (B, source_channels, H, W) -> (B, C, H, W) that ends in [-1, 1].  Nothing is random.
     Train with `AdversarialStep`'s defaults, the paper's Adam(2e-4, 0.5).
 
+    Raises ValueError for a negative weight, for sides that the channels or the scales do not fit and, when called, on
+    sources of another shape.
+
     Paper: Wang et al. 2018, https://arxiv.org/abs/1711.11585, sec. 3.2.  Differs: no instance maps, which need labels,
-    and no pretrained perceptual network.
+    and no pretrained perceptual network; feature matching is the mean over layers, not their sum; logits are regressed
+    to +1 and -1, which doubles the adversarial term beside feature matching against targets 1 and 0 without the 1/2.
     """
 
     critic: MultiScaleCritic
@@ -123,12 +138,15 @@ class Pix2PixHD(AbstractTranslator):
         super().__init__()
         self.event_shape = tuple(event_shape)
         self.source_shape = (source_channels, *self.event_shape[1:])
+        require_weights(feature_matching=feature_matching)
         self.feature_matching = feature_matching
         n_out = self.event_shape[0]
-        self.generator = generator or nn.Sequential(
-            CoarseToFine(source_channels, n_out, channels=channels, blocks=blocks), nn.Tanh()
-        )
+        if generator is None:
+            check_halvings(self.event_shape[1:], len(channels))
+            generator = nn.Sequential(CoarseToFine(source_channels, n_out, channels=channels, blocks=blocks), nn.Tanh())
+        self.generator = generator
         self.critic = MultiScaleCritic(source_channels + n_out, n_scales=n_scales, channels=critic_channels)
+        self.critic.check_sides(self.event_shape[1:])
 
     def translate(
         self, source: Float[Tensor, "B S H W"], *, generator: torch.Generator | None = None

@@ -12,7 +12,7 @@ from generative_core import objectives
 from generative_core.adversarial.networks import ConvCritic, leaky_relu, start_small
 from generative_core.families import Terms
 from generative_core.nets.conv import ConvDecoder, ConvEncoder
-from generative_core.translation.translator import AbstractTranslator
+from generative_core.translation.translator import AbstractTranslator, require_some_weight
 
 
 @final
@@ -27,7 +27,8 @@ class PixelDTGAN(AbstractTranslator):
     show different things: x' is drawn from the batch.  A critic of weight zero is trained without being heard; where
     both are zero they rest, and what remains is regression.  Train with `AdversarialStep`'s defaults.
 
-    Raises ValueError on sources of another shape and on batches of one.
+    Raises ValueError for weights that are negative or all zero and, when called, on sources of another shape and on
+    batches of one.
 
     Paper: Yoo et al. 2016, https://arxiv.org/abs/1603.07442, sec. 4.  Differs: the converter's loss is -log D, the
     non-saturating one; the unassociated and the generated pairs share one weight, so that a logit of 0 is undecided;
@@ -50,6 +51,7 @@ class PixelDTGAN(AbstractTranslator):
         super().__init__()
         self.event_shape = tuple(event_shape)
         self.source_shape = (source_channels, *self.event_shape[1:])
+        require_some_weight(real=real, domain=domain, l2=l2)
         self.real, self.domain, self.l2 = real, domain, l2
         self.generator = nn.Sequential(
             ConvEncoder(self.source_shape, code, channels=channels, activation=leaky_relu, norm=nn.BatchNorm2d),
@@ -81,12 +83,11 @@ class PixelDTGAN(AbstractTranslator):
         if len(target) < 2:
             raise ValueError("unassociated pairs are made within a batch: give batches of two or more")
         shift = int(torch.randint(1, len(target), (), generator=generator, device=source.device))
-        real, associated = self._logits(source, target)
-        made, generated = self._logits(source, drawn)
-        _, unassociated = self._logits(source, target.roll(shift, dims=0))
+        associated, generated = self._pair_logit(source, target), self._pair_logit(source, drawn)
+        unassociated = self._pair_logit(source, target.roll(shift, dims=0))
         wrong = (F.softplus(unassociated).mean() + F.softplus(generated).mean()) / 2
         return {
-            "real": objectives.bce_critic_loss(real, made),
+            "real": objectives.bce_critic_loss(self.critic.real.logit(target), self.critic.real.logit(drawn)),
             "domain": F.softplus(-associated).mean() + wrong,
         }
 
@@ -94,17 +95,17 @@ class PixelDTGAN(AbstractTranslator):
         """-log D of both critics and the square error, those whose weight is not zero."""
         target, source = batch
         terms = {}
-        if self.real > 0 or self.domain > 0:
-            made, generated = self._logits(source, drawn)
-            terms["real"] = self.real * objectives.bce_generator_loss(made)
-            terms["domain"] = self.domain * objectives.bce_generator_loss(generated)
+        if self.real > 0:
+            terms["real"] = self.real * objectives.bce_generator_loss(self.critic.real.logit(drawn))
+        if self.domain > 0:
+            terms["domain"] = self.domain * objectives.bce_generator_loss(self._pair_logit(source, drawn))
         if self.l2 > 0:
             terms["l2"] = self.l2 * (drawn - target).square().mean()
         return terms
 
-    def _logits(self, source: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Of the image alone, and of the pair; (B,) each."""
-        return self.critic.real.logit(x), self.critic.domain.logit(torch.cat([source, x], dim=1))
+    def _pair_logit(self, source: Tensor, x: Tensor) -> Tensor:
+        """D_domain's, (B,)."""
+        return self.critic.domain.logit(torch.cat([source, x], dim=1))
 
 
 class _Critics(nn.Module):

@@ -11,7 +11,7 @@ from generative_core import objectives
 from generative_core.adversarial.networks import ConvCritic
 from generative_core.families import Drawn, Terms
 from generative_core.nets.unet import UNet
-from generative_core.translation.translator import AbstractTranslator
+from generative_core.translation.translator import AbstractTranslator, require_weights
 
 
 class TwoStages(NamedTuple):
@@ -32,8 +32,9 @@ class PG2(AbstractTranslator):
 
     with m the mask of the target's pose, so that the background counts half.  A batch is (target, source, mask): images
     (B, C, H, W) in [-1, 1], sources (B, C + K, H, W) with the K pose maps behind the person's other image, masks
-    (B, 1, H, W) in [0, 1].  `channels` are the U-Nets'.  Train with `AdversarialStep`'s defaults.  Raises ValueError on
-    sources of another shape.
+    (B, 1, H, W) in [0, 1].  `channels` are the U-Nets'.  Train with `AdversarialStep`'s defaults.
+
+    Raises ValueError for a negative weight and, when called, on sources of another shape.
 
     Paper: Ma et al. 2017, https://arxiv.org/abs/1705.09368, sec. 3.  Differs: both stages learn at once, stage II from
     a copy of the coarse image without gradients; no fully connected layer in stage I.
@@ -55,6 +56,7 @@ class PG2(AbstractTranslator):
         self.event_shape = tuple(event_shape)
         n = self.event_shape[0]
         self.source_shape = (n + pose_channels, *self.event_shape[1:])
+        require_weights(l1=l1)
         self.l1 = l1
         self.generator = nn.ModuleDict(
             {
@@ -91,11 +93,13 @@ class PG2(AbstractTranslator):
         """The masked error of each stage and -log D of the second."""
         target, source, mask = batch
         coarse, refined = drawn
-        return {
+        terms = {
             "coarse": masked_l1(coarse, target, mask),
-            "refined": self.l1 * masked_l1(refined, target, mask),
             "adversarial": objectives.bce_generator_loss(self._logit(source, refined)),
         }
+        if self.l1 > 0:
+            terms["refined"] = self.l1 * masked_l1(refined, target, mask)
+        return terms
 
     def _person(self, source: Tensor) -> Tensor:
         return source[:, : self.event_shape[0]]

@@ -1,6 +1,5 @@
 """Super-resolution: small images enlarged to ones that a fixed network and a critic take for real."""
 
-import copy
 from collections.abc import Sequence
 from typing import final
 
@@ -11,8 +10,9 @@ from torch import Tensor, nn
 from generative_core import objectives
 from generative_core.adversarial.networks import ConvCritic
 from generative_core.families import Terms
+from generative_core.nets.frozen import Frozen
 from generative_core.nets.resnet import SRResNet
-from generative_core.translation.translator import AbstractTranslator
+from generative_core.translation.translator import AbstractTranslator, require_some_weight
 
 
 @final
@@ -23,8 +23,8 @@ class SRGAN(AbstractTranslator):
     images to one tensor (B, ...): a copy of it is kept, frozen and in evaluation mode; never the network that judges.
     Without it Phi(x) = x, and with `adversarial=0`, where the critic rests, what remains is SRResNet trained by its
     squared error: the paper's first stage, whose parameters its second starts from: load the one `generator`'s
-    `state_dict` into the other's.  `content` is the weight of the mean over features: the default is for features of
-    the order of 1.  Train with `AdversarialStep(model, lr=1e-4, betas=(0.9, 0.999))`.
+    `state_dict` into the other's.  `content` is the weight of the mean: by default 1 over pixels, and over features the
+    paper's 6e-3, for features of the order of 1.  Train with `AdversarialStep(model, lr=1e-4, betas=(0.9, 0.999))`.
 
     Raises ValueError for sides that `scale` does not divide, for weights that are negative or both zero, and, when
     called, on sources of another shape.
@@ -41,7 +41,7 @@ class SRGAN(AbstractTranslator):
         *,
         scale: int = 4,
         features: nn.Module | None = None,
-        content: float = 6e-3,
+        content: float | None = None,
         adversarial: float = 1e-3,
         channels: int = 64,
         blocks: int = 16,
@@ -51,22 +51,16 @@ class SRGAN(AbstractTranslator):
         n_colours, *sides = event_shape
         if any(side % scale for side in sides):
             raise ValueError(f"the sides {tuple(sides)} must be divisible by the scale, {scale}")
-        if min(content, adversarial) < 0 or content + adversarial == 0:
-            raise ValueError(f"weights must not be negative, nor both zero; got {content} and {adversarial}")
+        if content is None:
+            content = 1.0 if features is None else 6e-3
+        require_some_weight(content=content, adversarial=adversarial)
         self.event_shape = tuple(event_shape)
         self.source_shape = (n_colours, *(side // scale for side in sides))
         self.content = content
         self.adversarial = adversarial
-        self.features = copy.deepcopy(features).eval().requires_grad_(False) if features is not None else None
+        self.features = None if features is None else Frozen(features)
         self.generator = SRResNet(n_colours, n_colours, scale=scale, channels=channels, blocks=blocks)
         self.critic = ConvCritic(event_shape, channels=critic_channels, norm=nn.BatchNorm2d)
-
-    def train(self, mode: bool = True) -> "SRGAN":
-        """The feature network stays in evaluation mode: its statistics must not move."""
-        super().train(mode)
-        if self.features is not None:
-            self.features.eval()
-        return self
 
     def translate(
         self, source: Float[Tensor, "B C h w"], *, generator: torch.Generator | None = None

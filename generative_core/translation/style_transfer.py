@@ -7,14 +7,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from generative_core.nets.resnet import ResNetTranslator
+from generative_core.nets.frozen import Frozen
+from generative_core.nets.resnet import ResNetTranslator, check_halvings
 from generative_core.translation.perceptual import (
-    FrozenFeatures,
     content_distance,
     gram_matrix,
+    layers,
     style_distance,
     total_variation,
 )
+from generative_core.translation.translator import require_weights
 
 
 class StyleLosses(NamedTuple):
@@ -60,31 +62,43 @@ class StyleTransfer(nn.Module):
         super().__init__()
         self.event_shape = tuple(event_shape)
         self.content = content
+        require_weights(content=content, style=style, tv=tv)
         self.style = style
         self.tv = tv
         self.content_layer = content_layer
-        self.features = FrozenFeatures(features)
+        self.features = Frozen(features)
         with torch.no_grad():
-            grams = [gram_matrix(maps).mean(0, keepdim=True) for maps in self.features(styles)]
+            grams = [gram_matrix(maps).mean(0, keepdim=True) for maps in self._maps(styles)]
         self.n_layers = len(grams)
         for i, gram in enumerate(grams):
             self.register_buffer(f"target_{i}", gram)
         n_channels = self.event_shape[0]
-        self.translator = translator or nn.Sequential(
-            ResNetTranslator(n_channels, n_channels, channels=(32, 64, 128), blocks=5), nn.Tanh()
-        )
+        if translator is None:
+            channels = (32, 64, 128)
+            check_halvings(self.event_shape[1:], len(channels) - 1)
+            translator = nn.Sequential(ResNetTranslator(n_channels, n_channels, channels=channels, blocks=5), nn.Tanh())
+        self.translator = translator
 
     def losses(self, y: Float[Tensor, "B *E"], x: Float[Tensor, "B *E"]) -> StyleLosses:
         """How far y is from the content x and from the style; differentiable in y."""
-        maps = self.features(y)
-        with torch.no_grad():
-            content = self.features(x)[self.content_layer]
+        return self._losses(y, self._content(x))
+
+    def _losses(self, y: Tensor, content: Tensor) -> StyleLosses:
+        maps = self._maps(y)
         targets = [self.get_buffer(f"target_{i}") for i in range(self.n_layers)]
         return StyleLosses(
             content=content_distance(maps[self.content_layer], content),
             style=style_distance([gram_matrix(layer) for layer in maps], targets),
             tv=total_variation(y),
         )
+
+    @torch.no_grad()
+    def _content(self, x: Tensor) -> Tensor:
+        """Phi_c(x)."""
+        return self._maps(x)[self.content_layer]
+
+    def _maps(self, x: Tensor) -> list[Tensor]:
+        return layers(self.features(x))
 
     def loss(
         self,
@@ -115,10 +129,11 @@ class StyleTransfer(nn.Module):
         if start is None:
             start = 2 * torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype) - 1
         y = start.detach().clone().requires_grad_(True)
+        content = self._content(x)
         optimiser = torch.optim.Adam([y], lr=lr)
         with torch.enable_grad():
             for _ in range(n_steps):
-                (y.grad,) = torch.autograd.grad(self._weighted(self.losses(y, x)).sum(), y)
+                (y.grad,) = torch.autograd.grad(self._weighted(self._losses(y, content)).sum(), y)
                 optimiser.step()
                 y.data.clamp_(-1, 1)
         return y.detach()

@@ -1,6 +1,5 @@
 """A frontal face from a profile: one path for the whole face, one for each of its marks, and losses that know faces."""
 
-import copy
 from collections.abc import Sequence
 from typing import NamedTuple, final
 
@@ -14,8 +13,10 @@ from generative_core.adversarial.networks import ConvCritic, leaky_relu
 from generative_core.families import Drawn, Terms
 from generative_core.nets.conv import ConvDecoder, ConvEncoder
 from generative_core.nets.crop import crop, paste, peaks
+from generative_core.nets.frozen import Frozen
 from generative_core.nets.unet import UNet
-from generative_core.translation.translator import AbstractTranslator
+from generative_core.translation.perceptual import total_variation
+from generative_core.translation.translator import AbstractTranslator, require_weights
 
 
 class Frontal(NamedTuple):
@@ -39,11 +40,14 @@ class TPGAN(AbstractTranslator):
     L maps behind it whose peaks are its landmarks.  `template` has the row and column of each landmark in a frontal
     face: that is where the features of the patch about it go, the greatest where two overlap.  An empty template
     leaves the global path alone.  `identity_network` maps (B, C, H, W) to features (B, ...); a copy of it is kept,
-    frozen and in evaluation mode, and saved with the model.  Nothing is random.  Train with `AdversarialStep`'s
-    defaults.  Raises ValueError on sources of another shape.
+    frozen and in evaluation mode, and saved with the model.  With `adversarial=0` the critic rests.  Nothing is random.
+    Train with `AdversarialStep`'s defaults.
+
+    Raises ValueError for negative weights, patches that do not fit and, when called, on sources of another shape.
 
     Paper: Huang et al. 2017, https://arxiv.org/abs/1704.04086, sec. 3.  Differs: a smaller global path without skips;
-    no classification of the code; weights for means over elements.
+    no classification of the code; the pixel loss at one scale, where the paper has several; the squared distance of one
+    layer of identity features, where the paper has the absolute one of two; weights for means over elements.
     """
 
     generator: "_TwoPaths"
@@ -67,17 +71,16 @@ class TPGAN(AbstractTranslator):
         super().__init__()
         self.event_shape = tuple(event_shape)
         self.source_shape = (self.event_shape[0] + len(template), *self.event_shape[1:])
+        require_weights(
+            local=local, symmetry=symmetry, adversarial=adversarial, identity=identity, smoothness=smoothness
+        )
+        if template:
+            _check_patches(patch_side, self.event_shape[1:], n_halvings=len(channels[:2]))
         self.local, self.symmetry, self.adversarial = local, symmetry, adversarial
         self.identity, self.smoothness = identity, smoothness
         self.generator = _TwoPaths(self.event_shape, template, patch_side, code, channels)
         self.critic = ConvCritic(self.event_shape, channels=channels, norm=nn.BatchNorm2d)
-        self.identity_network = copy.deepcopy(identity_network).eval().requires_grad_(False)
-
-    def train(self, mode: bool = True) -> "TPGAN":
-        """The identity network stays in evaluation mode: its statistics must not move."""
-        super().train(mode)
-        self.identity_network.eval()
-        return self
+        self.identity_network = Frozen(identity_network)
 
     def translate(
         self, source: Float[Tensor, "B S H W"], *, generator: torch.Generator | None = None
@@ -94,25 +97,37 @@ class TPGAN(AbstractTranslator):
 
     def critic_terms(self, drawn: Drawn, *batch: Tensor, generator: torch.Generator | None = None) -> Terms:
         """Cross-entropy over faces."""
+        if self.adversarial == 0:
+            return {}
         frontal, _ = batch
         face, _ = drawn
         return {"adversarial": objectives.bce_critic_loss(self.critic.logit(frontal), self.critic.logit(face))}
 
     def generator_terms(self, drawn: Drawn, *batch: Tensor, generator: torch.Generator | None = None) -> Terms:
-        """All terms of the equation."""
+        """The terms of the equation whose weight is not zero."""
         frontal, _ = batch
         face, patches = drawn
-        features, features_data = (self.identity_network(x) for x in (face, frontal))
-        terms = {
-            "l1": (face - frontal).abs().mean(),
-            "symmetry": self.symmetry * asymmetry(face),
-            "adversarial": self.adversarial * objectives.bce_generator_loss(self.critic.logit(face)),
-            "identity": self.identity * (features - features_data).square().mean(),
-            "smoothness": self.smoothness * total_variation(face),
-        }
-        if patches.shape[1] > 0:
+        terms = {"l1": (face - frontal).abs().mean()}
+        if self.symmetry > 0:
+            terms["symmetry"] = self.symmetry * asymmetry(face)
+        if self.adversarial > 0:
+            terms["adversarial"] = self.adversarial * objectives.bce_generator_loss(self.critic.logit(face))
+        if self.identity > 0:
+            features, features_data = (self.identity_network(x) for x in (face, frontal))
+            terms["identity"] = self.identity * (features - features_data).square().mean()
+        if self.smoothness > 0:
+            terms["smoothness"] = self.smoothness * total_variation(face).mean()
+        if self.local > 0 and patches.shape[1] > 0:
             terms["local"] = self.local * (patches - self.generator.frontal_patches(frontal)).abs().mean()
         return terms
+
+
+def _check_patches(side: int, sides: Sequence[int], *, n_halvings: int) -> None:
+    if not 2**n_halvings <= side <= min(sides):
+        raise ValueError(
+            f"patch_side lies between {2**n_halvings}, for {n_halvings} halvings in a local path, and the sides of a "
+            f"face, {tuple(sides)}; got {side}"
+        )
 
 
 class _TwoPaths(nn.Module):
@@ -173,8 +188,3 @@ class _TwoPaths(nn.Module):
 def asymmetry(x: Float[Tensor, "B C H W"]) -> Float[Tensor, ""]:
     """E |x - mirror(x)|, a mean over pixels (Huang et al. 2017, symmetry loss)."""
     return (x - x.flip(3)).abs().mean()
-
-
-def total_variation(x: Float[Tensor, "B C H W"]) -> Float[Tensor, ""]:
-    """Mean absolute difference of neighbours, in a column and in a row."""
-    return x.diff(dim=2).abs().mean() + x.diff(dim=3).abs().mean()

@@ -11,7 +11,12 @@ from generative_core.families import AbstractTwoPlayer
 
 
 class AbstractTranslator(AbstractTwoPlayer):
-    """A game whose generator makes an event of a source.  Required: `translate`, `draw` and `*_terms`."""
+    """A game whose generator makes an event of a source.  Required: `translate`, `draw` and `*_terms`.
+
+    The order of a batch: of pairs it is (target, source, ...), the target first, since it is the x that is generated;
+    without pairs it is (source, target), as the translation goes.  `PerceptualGAN` differs: its sides have classes and
+    no pairs, and it takes (large, label_large, small, label_small), the large ones being the target's side.
+    """
 
     source_shape: tuple[int, ...]
 
@@ -40,3 +45,21 @@ class AbstractTranslator(AbstractTwoPlayer):
             raise ValueError(
                 f"this {type(self).__name__} was built for sources {self.source_shape}, got {tuple(source.shape[1:])}"
             )
+
+
+def require_weights(**weights: float) -> None:
+    """Raises ValueError unless all weights of loss terms are at least 0."""
+    wrong = {name: weight for name, weight in weights.items() if not weight >= 0}  # nan is wrong too
+    if wrong:
+        raise ValueError(f"weights of losses must not be negative, 0 leaves a term out; got {_listed(wrong)}")
+
+
+def require_some_weight(**weights: float) -> None:
+    """`require_weights`, and ValueError where all are 0, so that nothing would be learned."""
+    require_weights(**weights)
+    if not any(weights.values()):
+        raise ValueError(f"the weights {_listed(weights)} must not all be zero: nothing would be left to learn")
+
+
+def _listed(weights: dict[str, float]) -> str:
+    return ", ".join(f"{name}={weight}" for name, weight in weights.items())

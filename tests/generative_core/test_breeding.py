@@ -93,3 +93,35 @@ def test_augmentation_adds_evenly_and_behind():
     assert ((more[30:] / 10).round().mean(1) - all_labels[30:]).abs().max() < 0.6
     with pytest.raises(ValueError, match=r"0 \.\. 1"):
         augment(x, labels, model, n_per_class=1, n_classes=2)
+
+
+def test_births_that_are_given_are_born():
+    births = [Birth("found", (), 1), Birth("found", (), 2), Birth("cross", (0, 1), 3)]
+    genealogy = Genealogy(4, 3, births=births)
+    assert genealogy == Genealogy(4, 3, births=births)
+    assert genealogy.genes([2]).z.shape == (1, 4)
+    genealogy.add(Birth("mutate", (2,), 4))
+    assert len(births) == 3  # the caller's own list
+    with pytest.raises(ValueError, match="born already"):
+        Genealogy(4, 3, births=births[2:])
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.1, float("nan")])
+def test_a_rate_is_a_share(rate):
+    with pytest.raises(ValueError, match="rate"):
+        Genealogy(4, 3, rate=rate)
+    with pytest.raises(ValueError, match="rate"):
+        mutate((torch.zeros(4), torch.ones(3) / 3), rate=rate, generator=torch.Generator())
+
+
+def test_a_fitness_of_nan_has_no_children():
+    def taste(x: Tensor) -> Tensor:
+        return torch.where(x[:, 0] > 0, torch.nan, near_target(x))
+
+    random = torch.Generator().manual_seed(0)
+    genealogy, fitness = breed(Shown(), taste, n_classes=3, generations=1, litter=8, survivors=2, generator=random)
+    assert fitness[:8].isnan().any()
+    parents = {parent for birth in genealogy.births for parent in birth.parents}
+    assert not fitness[list(parents)].isnan().any()
+    with pytest.raises(FloatingPointError, match="nan"):
+        breed(Shown(), lambda x: x[:, 0] * torch.nan, n_classes=3, generator=random)

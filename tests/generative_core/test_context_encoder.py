@@ -86,7 +86,18 @@ def test_another_network_takes_its_place():
 
 
 def test_what_cannot_be_is_refused():
-    with pytest.raises(ValueError, match="both zero"):
+    with pytest.raises(ValueError, match="all be zero"):
         ContextEncoder((1, 8, 8), reconstruction=0.0, adversarial=0.0)
     with pytest.raises(ValueError, match="sources"):
         tiny().translate(torch.zeros(2, 1, 8, 8))
+
+
+def test_a_network_that_is_given_keeps_its_weights():
+    torch.manual_seed(1)
+    net = UNet(2, 1, channels=(4, 8))
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    model = ContextEncoder((1, 8, 8), channels=(4,), net=net)
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    empty = nn.Sequential()  # it is false, and given
+    assert ContextEncoder((1, 8, 8), channels=(4,), net=empty).generator[0] is empty
+    assert model.critic.encoder.convolutions[0].weight.std() < 0.03

@@ -44,3 +44,7 @@ def test_gradients_go_to_the_patch_inside_and_to_the_image_outside():
 def test_a_square_that_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="6 x 7"):
         crop(images(), torch.zeros(2, 2, dtype=torch.long), 7)
+
+
+def test_the_peak_of_an_empty_map_is_its_corner():
+    assert peaks(torch.zeros(1, 1, 5, 4)).tolist() == [[[0, 0]]]

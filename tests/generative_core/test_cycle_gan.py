@@ -44,7 +44,7 @@ def test_it_translates_both_ways_between_domains_of_different_channels():
     assert model.translate(x).shape == (4, *Y)
     assert model.translate_back(y).shape == (4, *X)
     assert_close(model.sample(4, x), model.translate(x))
-    with pytest.raises(ValueError, match=r"context \(4, 1, 8, 8\)"):
+    with pytest.raises(ValueError, match="give 4 of them"):
         model.sample(4)
 
 
@@ -137,3 +137,17 @@ def test_unpaired_batches_teach_it_to_invert():
     with torch.no_grad():
         assert (model.translate(x) + x).abs().mean() < 0.3  # 0.8 away at first
         assert (model.translate_back(-x) - x).abs().mean() < 0.3
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"cycle": -1.0}, "negative"),
+        ({"event_shape": (3, 9, 8), "source_shape": (1, 9, 8)}, "2 divides"),
+        ({"event_shape": (3, 8, 16)}, "same sides"),
+        ({"event_shape": (3, 2, 2), "source_shape": (1, 2, 2)}, "no logit"),
+    ],
+)
+def test_what_does_not_fit_is_refused(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        tiny(**wrong)

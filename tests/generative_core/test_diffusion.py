@@ -111,3 +111,9 @@ def test_it_learns_two_clusters():
 def test_settings_that_mean_nothing_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Diffusion((2,), **wrong)
+
+
+def test_draws_keep_no_graph_and_decoding_does():
+    model = Diffusion((2,), hidden=(4,), n_steps=3)
+    assert not model.sample(2).requires_grad
+    assert model.decode(torch.zeros(2, 2)).requires_grad

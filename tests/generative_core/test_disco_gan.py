@@ -27,7 +27,7 @@ def test_it_translates_between_different_sides_and_channels():
     assert model.translate(x).shape == (6, *Y)
     assert model.translate_back(y).shape == (6, *X)
     assert model.translate(x).abs().max() <= 1
-    with pytest.raises(ValueError, match="give the events as context"):
+    with pytest.raises(ValueError, match="built for sources"):
         model.sample(6, y)
 
 

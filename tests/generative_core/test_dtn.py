@@ -83,7 +83,7 @@ def test_f_and_its_statistics_stay_while_the_players_move():
 def test_a_sample_is_a_translation_of_its_context():
     model, (s, _) = tiny().eval(), batch()
     assert_close(model.sample(6, s), model.translate(s))
-    with pytest.raises(ValueError, match="give the 3 events as context"):
+    with pytest.raises(ValueError, match="give 3 of them"):
         model.sample(3)
 
 
@@ -108,3 +108,23 @@ def test_it_finds_the_event_with_the_same_features_in_another_domain():
     target[side == 0, :, :, :4], target[side == 1, :, :, 4:] = 0.8, 0.8
     with torch.no_grad():
         assert (model.eval().translate(x) - target).abs().mean() < 0.35  # 1.6 at the wrong side, 0.8 for grey
+
+
+def test_what_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match="n_features"):
+        DTN(SHAPE, LeftRight(), n_features=3)
+    with pytest.raises(ValueError, match="negative"):
+        tiny(tv=-1.0)
+    with pytest.raises(ValueError, match="built for sources"):
+        tiny().translate(torch.zeros(2, 1, 4, 4))
+
+
+def test_the_features_of_the_source_are_computed_once_a_draw():
+    model, (s, t) = tiny(), batch()
+    drawn = model.draw(s, t)
+    assert_close(drawn.wanted, LeftRight()(s))
+    seen = []
+    model.features.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
+    model.generator_terms(drawn, s, t)
+    assert len(seen) == 1
+    assert seen[0] is drawn.source

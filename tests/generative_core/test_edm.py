@@ -157,3 +157,14 @@ def test_samples_are_the_random_generators_and_nothing_elses():
     assert torch.equal(torch.get_rng_state(), before)
     assert first.std(0).min() > 0  # the noise reaches every element
     assert model.sample(0).shape == (0, 3)
+
+
+def test_a_call_can_switch_the_fresh_noise_off_and_steps_are_checked():
+    torch.manual_seed(0)
+    model = EDM((3,), hidden=(8,), n_steps=4)
+    plain = model.sample(5, generator=seeded())
+    model.churn = Churn()
+    assert not torch.equal(model.sample(5, generator=seeded()), plain)
+    assert torch.equal(model.sample(5, generator=seeded(), churn=Churn(amount=0)), plain)
+    with pytest.raises(ValueError, match="n_steps"):
+        model.sample(5, n_steps=0)

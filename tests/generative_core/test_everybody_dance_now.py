@@ -136,3 +136,36 @@ def test_between_close_and_far_the_place_and_the_size_are_linear():
 def _person(x: torch.Tensor | float, feet: float, height: torch.Tensor | float) -> torch.Tensor:
     half = 0.1 * height
     return torch.tensor([[x - half, feet], [x + half, feet], [x, feet - height]])
+
+
+def test_without_feature_matching_the_critics_do_not_see_the_data():
+    model, (frames, maps) = small(feature_matching=0.0), batch()
+    drawn = model.draw(frames, maps)
+    seen = []
+    model.critic.frames.critics[0].layers[0].register_forward_hook(lambda *_: seen.append(1))
+    assert set(model.generator_terms(drawn, frames, maps)) == {"frames", "head"}
+    assert len(seen) == 1
+
+
+def test_a_video_keeps_no_graph():
+    assert not small().animate(batch(3)[1][:, 0]).requires_grad
+
+
+def test_what_does_not_fit_is_refused():
+    model, (frames, maps) = small(), batch(2)
+    with pytest.raises(ValueError, match="pose maps"):
+        model.animate(maps[:, 0, :1])
+    with pytest.raises(ValueError, match="pose maps"):
+        model.draw(frames, maps[:, :, :1])
+    with pytest.raises(ValueError, match="two of each"):
+        model.draw(frames[:, 0], maps)
+    settings = {"pose_channels": 2, "head_map": 1, "head_side": 6, "channels": (8,), "critic_channels": (8,)}
+    for wrong in (
+        {"head_map": 2},
+        {"head_side": 17},
+        {"n_scales": 5},
+        {"feature_matching": -1.0},
+        {"channels": (8,) * 3},
+    ):
+        with pytest.raises(ValueError, match=r"head_map|head_side|scales|negative"):
+            EverybodyDanceNow(SHAPE, **(settings | wrong))

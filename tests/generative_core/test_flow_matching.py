@@ -133,3 +133,8 @@ def test_samples_are_the_random_generators_and_nothing_elses():
     assert torch.equal(torch.get_rng_state(), before)
     assert first.std(0).min() > 0  # the noise reaches every element
     assert model.sample(0).shape == (0, 3)
+
+
+def test_no_steps_are_refused_when_drawing_too():
+    with pytest.raises(ValueError, match="n_steps"):
+        FlowMatching((2,), hidden=(4,)).sample(3, n_steps=0)

@@ -8,7 +8,7 @@ from torch.testing import assert_close
 from generative_core import AnoGAN, inpaint, invert
 from generative_core.families import AbstractCritic, AbstractGenerator
 from generative_core.latent.inpainting import context_weights
-from generative_core.latent.inversion import absolute_error, feature_distance, squared_error
+from generative_core.latent.inversion import absolute_error, squared_error
 
 IMAGE = (1, 3, 4)
 
@@ -77,7 +77,7 @@ def test_features_may_ignore_what_does_not_matter():
     """The features are the first row, which three latents can match exactly whatever the rest."""
     net, x = Linear(), noise(2, *IMAGE, seed=3)
     first_row = lambda images: images[:, :, 0, :3]  # noqa: E731
-    found = invert(net, x, loss=feature_distance(first_row), lr=0.2, steps=600, generator=torch.Generator())
+    found = invert(net, x, features=first_row, lr=0.2, steps=600, generator=torch.Generator())
     assert found.residual.max() < 0.02
     assert squared_error(found.made, x).min() > 1
 
@@ -154,3 +154,35 @@ def test_realism_draws_the_hole_to_what_the_critic_likes():
         for realism in (0.0, 0.5)
     ]
     assert brightness[1] > brightness[0] + 1
+
+
+def test_a_mask_of_truth_values_is_one_of_numbers():
+    net, x = Linear(), noise(2, *IMAGE)
+    known = torch.ones(2, 1, 3, 4)
+    known[..., 1, 1] = 0
+    assert_close(context_weights(known.bool()), context_weights(known))
+    filled = [
+        inpaint(net, Brightness(), x, mask, steps=3, generator=torch.Generator().manual_seed(0))[0]
+        for mask in (known, known.bool())
+    ]
+    assert torch.equal(*filled)
+
+
+def test_a_start_that_ends_in_nan_is_the_worst():
+    net, x = Linear(), noise(3, *IMAGE)
+    start = torch.full((3, 3), torch.nan)
+    found = invert(net, x, start=start, restarts=2, steps=5, generator=torch.Generator().manual_seed(0))
+    assert_close(found.z, invert(net, x, steps=5, generator=torch.Generator().manual_seed(0)).z)
+    with pytest.raises(FloatingPointError, match="3 of 3"):
+        invert(net, x, start=start, steps=5)
+
+
+def test_features_of_what_is_looked_for_are_computed_once():
+    net, x, seen = Linear(), noise(2, *IMAGE), []
+
+    def features(images: Tensor) -> Tensor:
+        seen.append(images)
+        return images.flatten(1)
+
+    invert(net, x, features=features, steps=4, restarts=2, generator=torch.Generator().manual_seed(0))
+    assert sum(images is x for images in seen) == 1

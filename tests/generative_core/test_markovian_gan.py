@@ -117,3 +117,14 @@ def test_a_texture_of_stripes_comes_through():
         made = model.eval().translate(contents)
     assert along_rows(made) > 0.6
     assert made.std() > 0.4
+
+
+def test_both_sides_and_the_weights_are_checked():
+    with pytest.raises(ValueError, match="a side of 9"):
+        MarkovianGAN((1, 8, 9), Maps(), channels=(8, 8, 4))
+    with pytest.raises(ValueError, match="negative"):
+        tiny(content=-1.0)
+    with pytest.raises(ValueError, match="give 3 of them"):
+        tiny().sample(3)
+    with pytest.raises(ValueError, match="built for sources"):
+        tiny().translate(torch.zeros(1, 2, 8, 8))

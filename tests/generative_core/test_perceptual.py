@@ -4,10 +4,11 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
+from generative_core.nets.frozen import Frozen
 from generative_core.translation.perceptual import (
-    FrozenFeatures,
     content_distance,
     gram_matrix,
+    layers,
     style_distance,
     total_variation,
 )
@@ -46,13 +47,19 @@ def test_total_variation_of_a_ramp_and_a_constant():
     assert total_variation(torch.ones(1, 2, 4, 6)) == 0
 
 
-def test_frozen_features_are_a_copy_that_no_training_moves():
+def test_one_output_and_several_are_layers_alike():
+    x = maps()
+    assert layers(x)[0] is x
+    assert layers((x, x)) == [x, x]
+
+
+def test_a_frozen_network_is_a_copy_that_no_training_moves():
     net = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2))
-    frozen = FrozenFeatures(net).train()
+    frozen = Frozen(net).train()
     x = torch.randn(8, 1, 3, 3, generator=torch.Generator().manual_seed(0)).requires_grad_(True)
-    before = frozen(x)[0].detach()
+    before = frozen(x).detach()
     nn.init.zeros_(net[0].weight)
-    (grad,) = torch.autograd.grad(frozen(x)[0].sum(), x)
-    assert_close(frozen(x)[0], before)  # neither the statistics nor the copied weights have moved
+    (grad,) = torch.autograd.grad(frozen(x).sum(), x)
+    assert_close(frozen(x), before)  # neither the statistics nor the copied weights have moved
     assert grad.abs().min() > 0
     assert not any(p.requires_grad for p in frozen.parameters())

@@ -93,7 +93,7 @@ def test_it_lifts_small_objects_to_the_features_of_large_ones():
 
 
 def test_what_cannot_be_is_refused():
-    with pytest.raises(ValueError, match="both zero"):
+    with pytest.raises(ValueError, match="all be zero"):
         tiny(adversarial=0.0, perception=0.0)
     with pytest.raises(ValueError, match="sources"):
         tiny().translate(torch.zeros(2, 1, 4, 4))

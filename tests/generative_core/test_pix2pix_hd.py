@@ -5,7 +5,7 @@ import torch
 from torch.testing import assert_close
 
 from generative_core import AdversarialStep, Pix2PixHD, ShuffledBatches, fit
-from generative_core.translation.pix2pix_hd import MultiScaleCritic, halve
+from generative_core.translation.pix2pix_hd import CoarseToFine, MultiScaleCritic, halve
 
 
 def small(**options) -> Pix2PixHD:
@@ -74,3 +74,30 @@ def test_it_learns_without_any_distance_of_pixels():
     with torch.no_grad():
         both = torch.stack([model.translate(source).flatten(), target.flatten()])
     assert torch.corrcoef(both)[0, 1] > 0.4  # -1 for a copy of the source
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [({"n_scales": 5}, "fewer scales"), ({"n_scales": 0}, "n_scales"), ({"feature_matching": -1.0}, "negative")],
+)
+def test_what_does_not_fit_is_refused(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        small(**wrong)
+    with pytest.raises(ValueError, match="4 divides"):
+        Pix2PixHD((1, 18, 16), source_channels=1, channels=(8, 8), critic_channels=(8,))
+    with pytest.raises(ValueError, match="2 divides"):
+        CoarseToFine(1, 1, channels=(4,))(torch.zeros(1, 1, 7, 8))
+
+
+@pytest.mark.parametrize("sides", [(4, 9), (5, 5), (11, 6), (16, 23)])
+def test_the_check_of_sides_is_that_of_the_convolutions(sides):
+    critic = MultiScaleCritic(1, n_scales=2, channels=(4, 4), norm=None)
+    try:
+        has_logits = all(len(logits) > 0 for logits in critic(torch.zeros(1, 1, *sides)))
+    except RuntimeError:  # a kernel larger than its input
+        has_logits = False
+    if has_logits:
+        critic.check_sides(sides)
+    else:
+        with pytest.raises(ValueError, match="no logit"):
+            critic.check_sides(sides)

@@ -45,7 +45,7 @@ def test_the_critic_of_pairs_learns_to_refuse_the_target_of_another_source():
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    right, wrong = (model._logits(source, x)[1].mean() for x in (target, target.roll(8, dims=0)))
+    right, wrong = (model._pair_logit(source, x).mean() for x in (target, target.roll(8, dims=0)))
     assert right > wrong + 1
 
 
@@ -53,7 +53,7 @@ def test_the_unassociated_target_is_never_the_right_one():
     """A critic that sees nothing but equality: logit -m for a pair that is equal, where m is large."""
     model, (target, _) = small(), pair()
     seen = []
-    model._logits = lambda source, x: seen.append((source, x)) or (torch.zeros(len(x)), torch.zeros(len(x)))  # type: ignore[method-assign]  # a spy
+    model._pair_logit = lambda source, x: seen.append((source, x)) or torch.zeros(len(x))  # type: ignore[method-assign]  # a spy
     for seed in range(20):
         model.critic_terms(target, target, target, generator=torch.Generator().manual_seed(seed))
         source, other = seen[-1]
@@ -85,3 +85,23 @@ def test_a_batch_of_one_and_a_source_of_another_shape_are_refused():
         model.critic_terms(target[:1], target[:1], source[:1])
     with pytest.raises(ValueError, match=r"\(2, 8, 8\)"):
         model.translate(target)
+
+
+def test_each_critic_sees_each_image_once():
+    model, (target, source) = small(), pair()
+    seen = {"real": 0, "domain": 0}
+    for name in seen:
+        getattr(model.critic, name).encoder.convolutions.register_forward_hook(
+            lambda *_, name=name: seen.__setitem__(name, seen[name] + 1)
+        )
+    model.critic_terms(target, target, source)
+    assert seen == {"real": 2, "domain": 3}
+
+
+def test_terms_without_weight_are_left_out_and_some_weight_is_needed():
+    target, source = pair()
+    assert set(small(real=0.0).generator_terms(target, target, source)) == {"domain"}
+    assert set(small(domain=0.0, l2=1.0).generator_terms(target, target, source)) == {"real", "l2"}
+    for weights in ({"real": 0.0, "domain": 0.0}, {"real": -1.0}):
+        with pytest.raises(ValueError, match="weights"):
+            small(**weights)

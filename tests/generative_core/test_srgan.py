@@ -86,7 +86,12 @@ def test_squared_error_beats_bicubic_enlargement():
 def test_what_cannot_be_is_refused():
     with pytest.raises(ValueError, match="divisible"):
         SRGAN((1, 30, 28))
-    with pytest.raises(ValueError, match="both zero"):
+    with pytest.raises(ValueError, match="all be zero"):
         SRGAN((1, 8, 8), content=0.0, adversarial=0.0)
     with pytest.raises(ValueError, match="sources"):
         tiny().translate(torch.zeros(2, 1, 8, 8))
+
+
+def test_the_default_weight_is_of_pixels_or_of_features():
+    assert tiny().content == 1.0
+    assert tiny(features=nn.Flatten()).content == 6e-3

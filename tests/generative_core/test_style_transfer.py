@@ -101,3 +101,17 @@ def test_a_trained_translator_comes_down_the_loss_and_the_features_stay():
 def test_it_has_one_style():
     with pytest.raises(ValueError, match="without context"):
         tiny().loss(images(2, 0), torch.zeros(2, 3))
+
+
+def test_the_content_is_looked_at_once():
+    model, x, seen = tiny(), images(1, 0), []
+    model.features.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
+    model.optimise(x, n_steps=4, generator=torch.Generator().manual_seed(3))
+    assert len(seen) == 1 + 4
+
+
+def test_what_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match="negative"):
+        tiny(style=-1.0)
+    with pytest.raises(ValueError, match="4 divides"):
+        StyleTransfer((2, 6, 8), Maps(), images(1, 9))

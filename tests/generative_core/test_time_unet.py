@@ -71,3 +71,12 @@ def test_times_are_told_apart_at_fine_and_coarse_scales():
 def test_sides_that_do_not_divide_are_refused():
     with pytest.raises(ValueError, match="that 8 divides"):
         TimeUNet((1, 28, 28), channels=(8, 8, 8), patch=2)
+
+
+def test_widths_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="even"):
+        TimeUNet((1, 8, 8), channels=(7, 8))
+    net = TimeUNet((1, 8, 8), channels=(8, 16), context_features=2)
+    for context in (None, torch.zeros(1, 3)):
+        with pytest.raises(ValueError, match="2 context features"):
+            net(torch.zeros(1, 1, 8, 8), torch.zeros(1), context)

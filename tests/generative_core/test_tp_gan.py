@@ -8,10 +8,12 @@ from torch import nn
 from torch.testing import assert_close
 
 from generative_core import TPGAN, AdversarialStep
-from generative_core.translation.tp_gan import asymmetry, total_variation
+from generative_core.translation.perceptual import total_variation
+from generative_core.translation.tp_gan import asymmetry
 
 SHAPE = (1, 16, 16)
 TEMPLATE = ((4, 4), (12, 12))
+WEIGHTS = ("symmetry", "adversarial", "identity", "local", "smoothness")
 
 
 class Mean(nn.Module):
@@ -64,7 +66,7 @@ def test_terms_with_an_undecided_critic_are_known():
         "symmetry": 0.5 * asymmetry(frontal).item(),
         "adversarial": 2 * math.log(2),
         "identity": 3 * 0.01,
-        "smoothness": total_variation(frontal).item(),
+        "smoothness": total_variation(frontal).mean().item(),
         "local": 1.0,
     }
     assert_close(terms, expected, atol=1e-4, rtol=0)
@@ -120,3 +122,19 @@ def test_a_sample_is_a_translation_of_its_context():
     assert x.shape == (8, *SHAPE)
     assert x.abs().max() <= 1
     assert torch.equal(x, model.translate(source))
+
+
+def test_terms_without_weight_do_no_work_and_the_critic_can_rest():
+    model, (frontal, source) = small(**dict.fromkeys(WEIGHTS, 0.0)), batch()
+    model.identity_network.register_forward_hook(lambda *_: pytest.fail("nobody listens"))
+    drawn = model.draw(frontal, source)
+    assert model.critic_terms(drawn, frontal, source) == {}
+    assert set(model.generator_terms(drawn, frontal, source)) == {"l1"}
+
+
+def test_what_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match="negative"):
+        small(identity=-1.0)
+    for side in (2, 17):
+        with pytest.raises(ValueError, match="patch_side"):
+            TPGAN(SHAPE, Mean(), template=TEMPLATE, patch_side=side, channels=(8, 8))

@@ -10,6 +10,7 @@ from benchmarks.images.experiments.experiment import Experiment, Measure, Role, 
 from benchmarks.images.experiments.judging import FID, ImageTask, image_task
 from benchmarks.images.experiments.lab import Lab
 from generative_core import AdversarialStep, ContextEncoder
+from generative_core.adversarial.networks import start_small
 from generative_core.metrics import accuracy, frechet_distance, in_batches
 from generative_core.nets.unet import UNet
 from generative_core.translation.context_encoder import masked_mean_square
@@ -68,7 +69,7 @@ def watermark_removal(lab: Lab, size: Size) -> Sequence[Row]:
     for name, (damage, adversarial) in settings.items():
         torch.manual_seed(lab.seed)
         channels = size.channels[::-1]
-        net = UNet(task.data.event_shape[0] + 1, task.data.event_shape[0], channels=channels)
+        net = UNet(task.data.event_shape[0] + 1, task.data.event_shape[0], channels=channels).apply(start_small)
         model = ContextEncoder(task.data.event_shape, channels=channels, net=net, adversarial=adversarial)
         models[name] = train(lab, task, name, model, damage)
     x = task.test[: task.n]
