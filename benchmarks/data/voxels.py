@@ -42,8 +42,12 @@ def all_outlines() -> Tensor:
 
 
 def is_held_out(outlines: Tensor) -> Tensor:
-    """(n, 4) of `all_outlines` -> (n,): a quarter of them, in which every single number still trains."""
-    return outlines.sum(1) % 4 == 0
+    """(n, 4) of `all_outlines` -> (n,): a quarter of them, in which every single number still trains.
+
+    Heights go in pairs: the smallest pyramids of height 11 and 12 fill the same voxels.
+    """
+    half_width, half_depth, height, shift = outlines.unbind(1)
+    return (half_width + half_depth + (height + 1) // 2 + shift) % 4 == 0
 
 
 def draw_voxels(kind: Tensor, *, held_out: bool | None = None, generator: torch.Generator) -> Voxels:
