@@ -10,8 +10,8 @@ from benchmarks.data.melodies import Melodies, draw_melodies
 from benchmarks.data.recolour import KINDS, read_kind, recolour
 from benchmarks.data.scenes import all_words, draw_scenes
 from benchmarks.data.toys import RING
-from benchmarks.data.voxels import draw_voxels
 from benchmarks.data.voxels import KINDS as SHAPES
+from benchmarks.data.voxels import draw_voxels
 from benchmarks.images.experiments import captions, chains, dance, melody, modes, poses, volumes
 from benchmarks.images.experiments.experiment import Size
 from benchmarks.images.experiments.frontal_faces import rank_1
