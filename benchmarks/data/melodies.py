@@ -38,13 +38,15 @@ class Rules(NamedTuple):
     """Shares in [0, 1] of what keeps to the rules; 1 throughout for the grammar's own."""
 
     on_chord: float
-    """Of the half bars: those that begin on a tone of the chord."""
+    """Of the half bars: those that begin with a new note, which is a tone of the chord."""
     in_scale: float
     """Of all steps."""
     on_grid: float
-    """Of the notes that begin inside a bar: those that begin on an even step."""
+    """Of the notes that begin and of the half bars that begin with none: the notes that begin on an even step."""
     in_reach: float
     """Of the bar lines: those across which the melody goes on with another note within `REACH`."""
+    whole_bars: float
+    """Of the bars: those that keep every rule, of rhythms and of leaps inside the bar too."""
 
 
 def draw_melodies(n: int, *, bars: int = 8, generator: torch.Generator) -> Melodies:
@@ -87,18 +89,35 @@ def check(melodies: Melodies) -> Rules:
     """How far melodies (n, bars, 16) of two bars or more keep to the rules over their chords."""
     pitches, chords = melodies
     triads = torch.tensor([_triad(chord) for chord in range(len(CHORDS))], device=pitches.device)
+    line = pitches.flatten(1)
+    leap = F.pad((line[:, 1:] - line[:, :-1]).abs(), (1, 0), value=1)  # a melody's first note is new
+    leap = leap.view_as(pitches)
+    begins = leap > 0  # (n, bars, 16)
+    halves = begins.unflatten(2, (2, N_STEPS // 2))  # (n, bars, 2, 8)
     strong = pitches[:, :, :: N_STEPS // 2] % 12  # (n, bars, 2)
-    on_chord = (strong[..., None] == triads[chords][:, :, None]).any(3)
+    on_chord = (strong[..., None] == triads[chords][:, :, None]).any(3) & halves[..., 0]
     in_scale = torch.isin(pitches % 12, torch.tensor(SCALE, device=pitches.device))
-    begins = pitches[:, :, 1:] != pitches[:, :, :-1]  # at steps 1 to 15
-    n_begins = int(begins.sum())
-    leap = (pitches[:, 1:, 0] - pitches[:, :-1, -1]).abs()
+    is_reached = leap <= REACH
+    in_time = (halves[..., None, :] == _rhythms(pitches.device)).all(4).any(3)  # (n, bars, 2)
+    whole = on_chord.all(2) & in_scale.all(2) & in_time.all(2) & is_reached.all(2)
+    n_begins, n_missing = begins.sum() - len(line), (~halves[..., 0]).sum()  # less the first notes, which all begin
+    on_grid = (begins[:, :, ::2].sum() - len(line)) / (n_begins + n_missing)
     return Rules(
         float(on_chord.float().mean()),
         float(in_scale.float().mean()),
-        float(begins[:, :, 1::2].sum() / n_begins) if n_begins else 1.0,
-        float(((leap > 0) & (leap <= REACH)).float().mean()),
+        float(on_grid),
+        float((begins & is_reached)[:, 1:, 0].float().mean()),
+        float(whole.float().mean()),
     )
+
+
+def _rhythms(device: torch.device) -> Tensor:
+    """(6, 8): the steps of half a bar at which a note begins, for each of `HALVES`."""
+    begins = torch.zeros(len(HALVES), N_STEPS // 2, dtype=torch.bool, device=device)
+    for rhythm, lengths in enumerate(HALVES):
+        for i in range(len(lengths)):
+            begins[rhythm, sum(lengths[:i])] = True
+    return begins
 
 
 def one_hot(pitches: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ def test_the_grammar_keeps_its_own_rules():
     melodies = some()
     assert melodies.pitches.shape == (100, 4, 16)
     assert 0 <= melodies.pitches.min() < melodies.pitches.max() < N_PITCHES
-    assert check(melodies) == (1.0, 1.0, 1.0, 1.0)
+    assert check(melodies) == (1.0, 1.0, 1.0, 1.0, 1.0)
     steps = {(a, b) for chords in melodies.chords.tolist() for a, b in itertools.pairwise(chords)}
     assert steps <= {(a, b) for a, after in enumerate(FOLLOWS) for b in after}
 
@@ -28,33 +28,46 @@ def test_melodies_are_the_seeds_alone():
     assert not torch.equal(some().pitches, some(1).pitches)
 
 
+def well_kept() -> Melodies:
+    """Two bars over C major and D minor with eight notes and no breach."""
+    bars = [[12] * 4 + [14] * 4 + [16] * 8, [17] * 6 + [16] * 2 + [14] * 2 + [16] * 2 + [17] * 4]
+    return Melodies(torch.tensor([bars]), torch.tensor([[0, 1]]))
+
+
 def test_each_breach_is_counted_where_it_is():
-    """Two bars of a held C over C major, broken in one way at a time."""
-    chords = torch.zeros(1, 2, dtype=torch.int64)
-    pitches = torch.full((1, 2, 16), 12)
-    assert check(Melodies(pitches, chords)) == (1.0, 1.0, 1.0, 0.0)  # the same note across the bar line
+    pitches, chords = well_kept()
+    assert check(Melodies(pitches, chords)) == (1.0, 1.0, 1.0, 1.0, 1.0)
     off_chord = pitches.clone()
-    off_chord[0, 1, 8:] = 14  # D: in the scale, not in the chord
-    assert check(Melodies(off_chord, chords)) == (0.75, 1.0, 1.0, 0.0)
+    off_chord[0, 0, 8:] = 14  # D: in the scale, not in the chord; the note before is another D
+    assert check(Melodies(off_chord, chords)) == (0.75, 1.0, 6 / 7, 1.0, 0.5)
     off_scale = pitches.clone()
-    off_scale[0, 0, 2:4] = 13
-    assert check(Melodies(off_scale, chords)) == (1.0, 30 / 32, 1.0, 0.0)
+    off_scale[0, 0, 4:8] = 13
+    assert check(Melodies(off_scale, chords)) == (1.0, 28 / 32, 1.0, 1.0, 0.5)
     off_grid = pitches.clone()
-    off_grid[0, 0, 3:6] = 14  # begins at 3, ends at 6
-    assert check(Melodies(off_grid, chords)).on_grid == 0.5
-    for leap, share in ((5, 1.0), (6, 0.0), (-5, 1.0)):
+    off_grid[0, 0, 4] = 12  # begins at 5
+    assert check(Melodies(off_grid, chords)) == (1.0, 1.0, 6 / 7, 1.0, 0.5)
+    odd_rhythm = pitches.clone()
+    odd_rhythm[0, 0, 2:4] = 14  # two steps and six: even, and none of the grammar's
+    assert check(Melodies(odd_rhythm, chords)) == (1.0, 1.0, 1.0, 1.0, 0.5)
+    for leap, share in ((5, 1.0), (6, 0.0)):
         leaps = pitches.clone()
-        leaps[0, 1] += leap
+        leaps[0, 0, 8:] = 17 - leap
         assert check(Melodies(leaps, chords)).in_reach == share
+
+
+def test_a_note_that_is_held_keeps_no_rule_of_beginning():
+    chords = torch.zeros(1, 4, dtype=torch.int64)
+    rules = check(Melodies(torch.full((1, 4, 16), 12), chords))  # C over C major
+    assert rules == (1 / 8, 1.0, 0.0, 0.0, 0.0)  # the first note alone is new
 
 
 def test_random_pitches_keep_to_the_rules_as_often_as_chance_says():
     generator = torch.Generator().manual_seed(0)
     chords = torch.randint(len(CHORDS), (2000, 4), generator=generator)
     rules = check(Melodies(torch.randint(N_PITCHES, (2000, 4, 16), generator=generator), chords))
-    assert_close(rules.on_chord, 3 / 12, atol=0.02, rtol=0)
+    assert_close(rules.on_chord, 3 / 12 * (1 + 7 * 23 / 24) / 8, atol=0.01, rtol=0)
     assert_close(rules.in_scale, 7 / 12, atol=0.01, rtol=0)
-    assert_close(rules.on_grid, 7 / 15, atol=0.01, rtol=0)
+    assert_close(rules.on_grid, 31 / (63 + 7 / 23), atol=0.01, rtol=0)  # of 63 steps 31 are even, 7 open a half
 
 
 def test_codes_name_pitch_and_chord():

@@ -8,7 +8,7 @@ import torch
 from scipy.ndimage import label
 from torch.testing import assert_close
 
-from benchmarks.data.voxels import KINDS, SIDE, draw_voxels, project
+from benchmarks.data.voxels import KINDS, SIDE, all_outlines, draw_voxels, is_held_out, project
 
 
 def some(kind: str | None = None, n: int = 64, seed: int = 0):
@@ -60,6 +60,24 @@ def test_a_chair_that_faces_back_has_its_rest_at_the_front():
     first = top.float().argmax(1)
     front = SIDE // 2 + sizes.shift - sizes.half_depth
     assert torch.equal(first == front, sizes.faces_back.bool())
+
+
+def test_no_held_out_shape_is_one_of_the_others():
+    def shapes(held_out: bool) -> set[bytes]:
+        kinds = torch.arange(4_000) % len(KINDS)
+        drawn = draw_voxels(kinds, held_out=held_out, generator=torch.Generator().manual_seed(0))
+        assert (is_held_out(torch.stack(drawn.sizes[:4], dim=1)) == held_out).all()
+        return {volume.numpy().tobytes() for volume in drawn.volumes.bool()}
+
+    assert not shapes(True) & shapes(False)
+
+
+def test_a_quarter_is_held_out_and_every_number_trains():
+    outlines = all_outlines()
+    held_out = is_held_out(outlines)
+    assert 0.2 < held_out.float().mean() < 0.3
+    for part in (outlines[held_out], outlines[~held_out]):
+        assert [len(column.unique()) for column in part.T] == [4, 3, 6, 3]
 
 
 def test_the_view_shows_the_nearer_lighter_and_all_of_it():

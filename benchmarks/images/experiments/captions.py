@@ -8,7 +8,7 @@ from torch import Tensor
 
 from benchmarks.data.scenes import SLOTS, Scenes, all_words, bag_of_words, draw_scenes, is_held_out, parse
 from benchmarks.images.experiments.experiment import Experiment, Measure, Row, Size
-from benchmarks.images.experiments.lab import Lab
+from benchmarks.images.experiments.lab import JUDGE_SEED, Lab
 from generative_core import AdversarialStep, StackGAN
 
 N_WORDS = sum(len(slot) for slot in SLOTS)
@@ -16,8 +16,8 @@ N_WORDS = sum(len(slot) for slot in SLOTS)
 
 def stack_gan(lab: Lab, size: Size) -> Sequence[Row]:
     known = all_words()[~is_held_out(all_words())]
-    train = _scenes(lab, known, 200 if lab.smoke else 5_000, stream=1)
-    test = _scenes(lab, all_words()[is_held_out(all_words())], size.n_judged, stream=2)
+    train = _scenes(lab, known, 200 if lab.smoke else 5_000, seed=lab.seed)
+    test = _scenes(lab, all_words()[is_held_out(all_words())], size.n_judged, seed=JUDGE_SEED)
     small = F.avg_pool2d(train.images, 2)
     text, asked = bag_of_words(train.words).to(lab.device), bag_of_words(test.words).to(lab.device)
 
@@ -73,9 +73,9 @@ def read(images: Tensor, words: Tensor) -> dict[str, float]:
     }
 
 
-def _scenes(lab: Lab, captions: Tensor, n: int, *, stream: int) -> Scenes:
+def _scenes(lab: Lab, captions: Tensor, n: int, *, seed: int) -> Scenes:
     """n scenes of these captions, each as often, in a random order; images on the lab's device."""
-    generator = torch.Generator().manual_seed(lab.seed * 1_000_003 + stream)
+    generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(n, generator=generator) % len(captions)
     images, words = draw_scenes(captions[order], generator=generator)
     return Scenes(images.to(lab.device), words)

@@ -20,6 +20,7 @@ SHAPE = (3, SIDE, SIDE)
 N_TRAITS = len(faces.TRAITS)
 LEAST_YAW, GREATEST_YAW = math.radians(45), math.radians(75)
 PATCH_SIDE = 12
+N_MEAN = 1_000  # faces of the mean one
 
 MEASURES = {
     "rank_1": Measure("share whose nearest person in a gallery of frontal faces is the right one", "higher"),
@@ -80,6 +81,8 @@ def tp_gan(lab: Lab, size: Size) -> Sequence[Row]:
         }
 
     by_profile = rank_1(in_batches(read_profile, profile), gallery)
+    known_faces = faces.draw_identities(N_MEAN, generator=torch.Generator().manual_seed(lab.seed))
+    mean = faces.render(known_faces, torch.zeros(N_MEAN), side=SIDE).mean(0).to(lab.device)
     photographed = faces.light(people.frontal, generator=torch.Generator().manual_seed(JUDGE_SEED)).to(lab.device)
     return [
         Row("TP-GAN", "ours", judged(made["TP-GAN"])),
@@ -90,6 +93,7 @@ def tp_gan(lab: Lab, size: Size) -> Sequence[Row]:
             "baseline",
             {"rank_1": by_profile},
         ),
+        Row("the mean target image", "baseline", judged(mean.expand_as(frontal))),
         Row("another photograph from the front", "ceiling", judged(photographed)),
     ]
 
@@ -151,7 +155,7 @@ FRONTAL_FACES: dict[str, Experiment] = {
         question="is a person better recognised on the frontal face made of a profile than on the profile?",
         measures=MEASURES,
         run=tp_gan,
-        cpu=Size(steps=550, batch_size=32, n_judged=500),
+        cpu=Size(steps=450, batch_size=32, n_judged=500),
         gpu=Size(steps=40_000, channels=(256, 128, 64), n_judged=2_000),
     ),
 }

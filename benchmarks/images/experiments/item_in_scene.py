@@ -10,7 +10,7 @@ from benchmarks.data.pasted import paste_on_clutter
 from benchmarks.images.experiments.experiment import Experiment, Measure, Row, Size
 from benchmarks.images.experiments.image_pairs import laplacian_energy
 from benchmarks.images.experiments.judging import ImageTask, image_task
-from benchmarks.images.experiments.lab import Lab
+from benchmarks.images.experiments.lab import JUDGE_SEED, Lab
 from generative_core import AdversarialStep, PixelDTGAN
 from generative_core.metrics import accuracy, in_batches
 
@@ -58,9 +58,11 @@ def pixel_dtgan(lab: Lab, size: Size) -> Sequence[Row]:
 
 def _task(lab: Lab) -> SceneTask:
     images = image_task(lab)
-    random = torch.Generator().manual_seed(lab.seed)
     items = images.test[: images.n]
-    scenes, train_scenes = (paste_on_clutter(x.cpu(), generator=random).images for x in (items, images.train[:N_TRAIN]))
+    scenes, train_scenes = (
+        paste_on_clutter(x.cpu(), generator=torch.Generator().manual_seed(seed)).images
+        for x, seed in ((items, JUDGE_SEED), (images.train[:N_TRAIN], lab.seed))
+    )
     labels = images.data.labels("test")[: images.n].to(lab.device)
     return SceneTask(images, train_scenes.to(lab.device), scenes.to(lab.device), items, labels)
 

@@ -66,10 +66,12 @@ def cycle_gan(lab: Lab, size: Size) -> Sequence[Row]:
     lab.picture([*pictures, paired[:12]], "test images; the truth; CycleGAN; no cycle; U-Net on pairs")
     copied = x_test.expand_as(y_test)
     grey = y_test.mean(1, keepdim=True)
+    means = y.mean(0).to(lab.device).expand_as(y_test), x.mean(0).to(lab.device).expand_as(x_test)
     return [
         *rows,
         Row("copy of the input", "baseline", judged(copied, grey)),
         Row("inverted by hand, no colour", "baseline", judged(-copied, -grey)),
+        Row("the mean target image", "baseline", judged(*means)),
         Row("U-Net on pairs, L1", "ceiling", judged(paired)),
     ]
 

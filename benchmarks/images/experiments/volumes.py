@@ -1,6 +1,7 @@
 """Volumes: solids and furniture of voxels, whose connectedness and symmetry are read off exactly."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from benchmarks.data.voxels import KINDS, SIDE, draw_voxels, project
 from benchmarks.images.experiments.experiment import Experiment, Measure, Row, Size
-from benchmarks.images.experiments.lab import Lab
+from benchmarks.images.experiments.lab import JUDGE_SEED, Lab
 from generative_core import GAN3D, AdversarialStep
 from generative_core.metrics import density_coverage, in_batches
 
@@ -18,9 +19,10 @@ EVENT_SHAPE = (1, SIDE, SIDE, SIDE)
 
 def gan_3d(lab: Lab, size: Size) -> Sequence[Row]:
     n_train = 200 if lab.smoke else 10_000
-    train, _ = _shapes(lab, n_train, stream=1)
+    train, _ = _shapes(lab, n_train, seed=lab.seed, held_out=False)
     n = size.n_judged
-    test, _ = _shapes(lab, 2 * n, stream=2)
+    test, _ = _shapes(lab, 2 * n, seed=JUDGE_SEED, held_out=True)
+    known = set(_as_bytes(train))
     models: dict[str, GAN3D] = {}
     for name, gate in (("gated", 0.8), ("always", 1.0)):
         torch.manual_seed(lab.seed)
@@ -36,30 +38,44 @@ def gan_3d(lab: Lab, size: Size) -> Sequence[Row]:
         [project(shapes[:12]) for shapes in (test, drawn["gated"], drawn["always"], drawn["independent"])],
         "test shapes; 3D-GAN; its critic always taught; every voxel on its own",
     )
-    gated, always = (in_probe(lab, models[name].critic.embed) for name in ("gated", "always"))
+    torch.manual_seed(lab.seed)
+    untrained = GAN3D(EVENT_SHAPE, channels=size.channels).to(lab.device).eval()
+    probes = {
+        name: in_probe(lab, net.critic.embed)
+        for name, net in (("gated", models["gated"]), ("always", models["always"]), ("untrained", untrained))
+    }
+    judged = partial(measure, test=test[:n], known=known)
     return [
-        Row("3D-GAN", "ours", measure(drawn["gated"], test[:n]) | {"probe": gated}),
-        Row("its critic always taught", "ablation", measure(drawn["always"], test[:n]) | {"probe": always}),
+        Row("3D-GAN", "ours", judged(drawn["gated"]) | {"probe": probes["gated"]}),
+        Row("its critic always taught", "ablation", judged(drawn["always"]) | {"probe": probes["always"]}),
+        Row("its critic before training", "ablation", {"probe": probes["untrained"]}),
         Row(
             "every voxel on its own; a probe of raw voxels",
             "baseline",
-            measure(drawn["independent"], test[:n]) | {"probe": in_probe(lab, lambda x: x.flatten(1))},
+            judged(drawn["independent"]) | {"probe": in_probe(lab, lambda x: x.flatten(1))},
         ),
+        Row("training shapes, copied", "baseline", judged(train[:n])),
         Row("the nearest labelled shape", "baseline", {"probe": nearest_probe(lab)}),
-        Row("real shapes", "ceiling", measure(test[n:], test[:n])),
+        Row("real shapes", "ceiling", judged(test[n:])),
     ]
 
 
-def measure(volumes: Tensor, test: Tensor) -> dict[str, float]:
-    """Of volumes (n, 1, 16, 16, 16), occupied above 1/2, against as many test shapes."""
+def measure(volumes: Tensor, test: Tensor, known: set[bytes]) -> dict[str, float]:
+    """Of volumes (n, 1, 16, 16, 16), occupied above 1/2, against as many test shapes; `known` are those trained on."""
     solid = volumes > 0.5
     near = density_coverage(test.flatten(1), solid.float().flatten(1))
     return {
-        "largest piece": float(np.mean([largest_piece(volume) for volume in solid[:, 0].cpu().numpy()])),
-        "asymmetry": float(asymmetry(solid).mean()),
         "coverage": near.coverage,
         "density": near.density,
+        "largest piece": float(np.mean([largest_piece(volume) for volume in solid[:, 0].cpu().numpy()])),
+        "asymmetry": float(asymmetry(solid).mean()),
+        "copies": float(np.mean([shape in known for shape in _as_bytes(volumes)])),
     }
+
+
+def _as_bytes(volumes: Tensor) -> list[bytes]:
+    """Equal for equal shapes."""
+    return [row.tobytes() for row in np.packbits((volumes > 0.5).flatten(1).cpu().numpy(), axis=1)]
 
 
 def largest_piece(solid: np.ndarray) -> float:
@@ -96,26 +112,30 @@ def nearest_probe(lab: Lab) -> float:
 
 
 def _labelled(lab: Lab) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    return _shapes(lab, N_LABELLED * len(KINDS), stream=3), _shapes(lab, lab.size.n_judged, stream=4)
+    return (
+        _shapes(lab, N_LABELLED * len(KINDS), seed=JUDGE_SEED + 1, held_out=False),
+        _shapes(lab, lab.size.n_judged, seed=JUDGE_SEED + 2, held_out=True),
+    )
 
 
-def _shapes(lab: Lab, n: int, *, stream: int) -> tuple[Tensor, Tensor]:
+def _shapes(lab: Lab, n: int, *, seed: int, held_out: bool) -> tuple[Tensor, Tensor]:
     """(volumes on the lab's device, kinds): as many of each kind."""
-    generator = torch.Generator().manual_seed(lab.seed * 1_000_003 + stream)
     kinds = torch.arange(n) % len(KINDS)
-    return draw_voxels(kinds, generator=generator).volumes.to(lab.device), kinds
+    drawn = draw_voxels(kinds, held_out=held_out, generator=torch.Generator().manual_seed(seed))
+    return drawn.volumes.to(lab.device), kinds
 
 
 VOLUMES: dict[str, Experiment] = {
     "gan-3d": Experiment(
         about="3D-GAN",
         paper="https://arxiv.org/abs/1610.07584",
-        question="does a GAN of voxels make whole, symmetric shapes, and do its critic's features know their kinds?",
+        question="does a GAN of voxels make shapes of sizes it was not shown, and does its critic know their kinds?",
         measures={
-            "largest piece": Measure("share of the occupied voxels in the largest connected piece", "higher"),
-            "asymmetry": Measure("1 - intersection over union with its own mirror image", "lower"),
             "coverage": Measure("share of the test shapes with a sample in their neighbourhood of voxels", "higher"),
             "density": Measure("samples in the neighbourhoods of test shapes, 1 for equal laws", "higher"),
+            "largest piece": Measure("share of the occupied voxels in the largest connected piece", "higher"),
+            "asymmetry": Measure("1 - intersection over union with its own mirror image", "lower"),
+            "copies": Measure("share that are training shapes, voxel by voxel; no test shape is", "neither"),
             "probe": Measure(f"accuracy of a linear classifier from {N_LABELLED} labelled shapes a kind", "higher"),
         },
         run=gan_3d,
