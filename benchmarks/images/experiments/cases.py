@@ -3,6 +3,7 @@
 from benchmarks.images.experiments.attribute_edits import ATTRIBUTE_EDITS
 from benchmarks.images.experiments.attributes import DRAWN_TO_ATTRIBUTES
 from benchmarks.images.experiments.captions import CAPTIONS
+from benchmarks.images.experiments.chains import CHAINS
 from benchmarks.images.experiments.dance import DANCE
 from benchmarks.images.experiments.diffusion import DIFFUSION
 from benchmarks.images.experiments.experiment import Experiment
@@ -29,6 +30,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     **ATTRIBUTE_EDITS,
     **DRAWN_TO_ATTRIBUTES,
     **CAPTIONS,
+    **CHAINS,
     **DANCE,
     **DIFFUSION,
     **FRONTAL_FACES,
