@@ -64,7 +64,8 @@ def draw_voxels(kind: Tensor, *, held_out: bool | None = None, generator: torch.
     if held_out is not None:
         outlines = outlines[is_held_out(outlines) == held_out]
     outline = outlines[torch.randint(len(outlines), (n,), generator=generator)]
-    sizes = Sizes(*outline.unbind(1), whole(1, 2), whole(4, 6), whole(0, 1))
+    half_width, half_depth, height, shift = outline.unbind(1)
+    sizes = Sizes(half_width, half_depth, height, shift, whole(1, 2), whole(4, 6), whole(0, 1))
     volumes = torch.zeros(n, SIDE, SIDE, SIDE, dtype=torch.bool)
     for i, build in enumerate((_box, _ellipsoid, _cylinder, _pyramid, _chair, _armchair, _table, _pedestal_table)):
         chosen = kind == i
