@@ -181,6 +181,29 @@ def test_the_lab_averages_the_weights_and_records_the_training():
 
 
 def test_judges_never_share_the_seed_of_networks_inside_a_loss():
-    from benchmarks.images.experiments.lab import JUDGE_SEED, LOSS_NETWORK_SEED
+    from benchmarks.images.experiments.lab import JUDGE_SEED, LOSS_NETWORK_SEED, SECOND_JUDGE_SEED
 
-    assert len({JUDGE_SEED, LOSS_NETWORK_SEED, JudgeConfig().seed}) == 3
+    assert len({JUDGE_SEED, SECOND_JUDGE_SEED, LOSS_NETWORK_SEED, JudgeConfig().seed}) == 4
+
+
+@pytest.mark.parametrize("name", ["anime", "dtn", "disco-gan"])
+def test_two_seeds_share_their_judges_and_data_and_so_a_table(name, cache):
+    experiment = EXPERIMENTS[name]
+    size = replace(experiment.smoke, steps=1)
+    labs = []
+    for seed in (0, 1):
+        labs.append(Lab(seed=seed, device=torch.device("cpu"), size=size, smoke=True))
+        torch.manual_seed(seed)
+        experiment.run(labs[-1], size)
+    assert labs[0].data
+    assert labs[0].judges == labs[1].judges
+    assert labs[0].data == labs[1].data
+
+
+def test_drawn_data_are_recorded_and_kinds_of_pixels_are_kept_apart():
+    lab = Lab(seed=0, device=torch.device("cpu"), size=Size(steps=1), smoke=True)
+    lab.record("letters", rows=7)
+    grey, noisy = lab.images(), lab.images(pixels="dequantised")
+    assert lab.data["letters"] == {"name": "letters", "rows": 7}
+    assert lab.data["fashion-mnist"] == grey.provenance()
+    assert lab.data["fashion-mnist, dequantised"] == noisy.provenance()
