@@ -31,7 +31,7 @@ def holes(x: Tensor, generator: torch.Generator) -> Damaged:
     return punch(x, square_holes(len(x), generator=generator, side=x.shape[2]).to(x.device))
 
 
-def test_holes(x: Tensor) -> Tensor:
+def hidden_squares(x: Tensor) -> Tensor:
     """Masks of the first test images (n, C, H, W), as `holes` has them: the same ones wherever holes are filled."""
     return square_holes(N_TEST_HOLES, generator=fixed_random(6), side=x.shape[2])[: len(x)].to(x.device)
 
@@ -49,7 +49,7 @@ def inpainting(lab: Lab, size: Size) -> Sequence[Row]:
         model = ContextEncoder(task.data.event_shape, channels=size.channels[::-1], adversarial=adversarial)
         models[name] = train(lab, task, name, model, holes)
     x = task.test[: task.n]
-    damaged = punch(x, test_holes(x))
+    damaged = punch(x, hidden_squares(x))
     source = torch.cat(damaged, dim=1)
     made: dict[str, tuple[Role, Tensor]] = {
         "context encoder": ("ours", in_batches(models["context encoder"].translate, source)),
