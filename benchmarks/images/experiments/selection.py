@@ -64,7 +64,7 @@ def gan_breeder(lab: Lab, size: Size) -> Sequence[Row]:
         )  # fmt: skip
         bred = _made(lab, gan, genealogy)
         replayed.append(float(torch.equal(bred, _made(lab, gan, genealogy.replay()))))
-        by_luck = _made(lab, gan, _random_mixes(n_classes, budget, random))[2::3]  # of each three the cross alone
+        by_luck = _made(lab, gan, random_mixes(n_classes, budget, random))[2::3]  # of each three the cross alone
         chosen = {
             "bred": bred[fitness.argmax()],
             "random": by_luck[taste(by_luck).argmax()],
@@ -110,7 +110,7 @@ def _between(net: torch.nn.Module, one: int, other: int) -> Callable[[Tensor], T
     return evenness
 
 
-def _random_mixes(n_classes: int, n: int, random: torch.Generator) -> Genealogy:
+def random_mixes(n_classes: int, n: int, random: torch.Generator) -> Genealogy:
     """n times two founders and their cross, whose z ~ N(0, I) and whose classes are a random mix of two, such as
     breeding reaches."""
     genealogy = Genealogy(LATENT, n_classes)
@@ -178,7 +178,7 @@ def augmentation(lab: Lab, size: Size) -> Sequence[Row]:
             found["real labelled images"].setdefault(str(n_labels), []).append(value)
     lab.picture(
         list(pictures.values()),
-        f"added to {n_labels} labels a class, seed {seed}, about two of each class in their order: {'; '.join(pictures)}",
+        f"added to {n_labels} labels a class, seed {seed}, about two of each class in turn: {'; '.join(pictures)}",
     )
     roles: dict[str, Role] = {
         "nothing": "baseline",
