@@ -213,7 +213,9 @@ LATENT_OPERATIONS: dict[str, Experiment] = {
         paper="https://arxiv.org/abs/1609.04468",
         question="which models have a code for an image, and do images on the way between two look real?",
         measures={
-            "FID middle": Measure("Fréchet distance of the middles to test images that are no ends", "lower"),
+            "FID middle": Measure(
+                "Fréchet distance of the middles, of 200 x 5 pairs, to test images that are no ends", "lower"
+            ),
             "end error": _ABOUT_ENDS,
             "largest step": Measure(
                 "largest of eight steps over an eighth of the distance of the real images, judge's features; median",
