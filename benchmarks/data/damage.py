@@ -1,4 +1,4 @@
-"""Damage done to images of which all is known: wear in levels, scratches and holes."""
+"""Damage done to images of which all is known: wear in levels, and scratches."""
 
 import torch
 from torch import Tensor
@@ -44,12 +44,3 @@ def scratch(images: Tensor, *, generator: torch.Generator, thickness: float = 1.
     brightness = (images * mask).sum((1, 2, 3)) / (mask.sum((1, 2, 3)) * images.shape[1]).clamp_min(1)
     colour = torch.where(brightness > 0, -1.0, 1.0).view(-1, 1, 1, 1)
     return torch.where(mask, colour, images), mask
-
-
-def square_holes(n: int, *, side: int, hole: int, generator: torch.Generator) -> Tensor:
-    """(n, 1, side, side): 0 in a square of `hole` pixels' side in the middle half of the image, 1 elsewhere."""
-    reach = side - hole
-    corner = reach // 4 + torch.randint(max(reach - 2 * (reach // 4), 1), (n, 2), generator=generator)
-    place = torch.arange(side)
-    inside = (place >= corner[:, :, None]) & (place < corner[:, :, None] + hole)  # (n, 2, side)
-    return 1 - (inside[:, 0, :, None] & inside[:, 1, None, :])[:, None].float()

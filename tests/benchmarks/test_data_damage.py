@@ -3,7 +3,7 @@
 import torch
 from torch.testing import assert_close
 
-from benchmarks.data.damage import FADE, WEAR_LEVELS, scratch, square_holes, wear
+from benchmarks.data.damage import FADE, WEAR_LEVELS, scratch, wear
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -39,12 +39,3 @@ def test_a_scratch_is_where_the_mask_says_and_nowhere_else():
 def test_a_bright_line_is_scratched_black():
     damaged, mask = scratch(torch.full((3, 1, 28, 28), 0.8), generator=seeded())
     assert (damaged[mask] == -1).all()
-
-
-def test_holes_have_their_size_and_keep_away_from_the_edge():
-    known = square_holes(50, side=28, hole=12, generator=seeded())
-    assert known.shape == (50, 1, 28, 28)
-    assert ((1 - known).sum((1, 2, 3)) == 144).all()
-    assert (known[:, :, :4] == 1).all()
-    assert (known[..., -4:] == 1).all()
-    assert (1 - known).flatten(1).float().var(0).max() > 0  # not always the same place

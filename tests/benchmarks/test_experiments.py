@@ -181,6 +181,62 @@ def test_the_lab_averages_the_weights_and_records_the_training():
 
 
 def test_judges_never_share_the_seed_of_networks_inside_a_loss():
-    from benchmarks.images.experiments.lab import JUDGE_SEED, LOSS_NETWORK_SEED
+    from benchmarks.images.experiments.lab import JUDGE_SEED, LOSS_NETWORK_SEED, SECOND_JUDGE_SEED
 
-    assert len({JUDGE_SEED, LOSS_NETWORK_SEED, JudgeConfig().seed}) == 3
+    assert len({JUDGE_SEED, SECOND_JUDGE_SEED, LOSS_NETWORK_SEED, JudgeConfig().seed}) == 4
+
+
+@pytest.mark.parametrize("name", ["anime", "dtn", "disco-gan"])
+def test_two_seeds_share_their_judges_and_data_and_so_a_table(name, cache):
+    experiment = EXPERIMENTS[name]
+    size = replace(experiment.smoke, steps=1)
+    labs = []
+    for seed in (0, 1):
+        labs.append(Lab(seed=seed, device=torch.device("cpu"), size=size, smoke=True))
+        torch.manual_seed(seed)
+        experiment.run(labs[-1], size)
+    assert labs[0].data
+    assert labs[0].judges == labs[1].judges
+    assert labs[0].data == labs[1].data
+
+
+def test_drawn_data_are_recorded_and_kinds_of_pixels_are_kept_apart():
+    lab = Lab(seed=0, device=torch.device("cpu"), size=Size(steps=1), smoke=True)
+    lab.record("letters", rows=7)
+    grey, noisy = lab.images(), lab.images(pixels="dequantised")
+    assert lab.data["letters"] == {"name": "letters", "rows": 7}
+    assert lab.data["fashion-mnist"] == grey.provenance()
+    assert lab.data["fashion-mnist, dequantised"] == noisy.provenance()
+
+
+def test_each_image_is_shifted_and_mirrored_by_itself():
+    from benchmarks.images.experiments.labels import shift_and_mirror
+
+    x = torch.full((400, 1, 9, 9), -1.0)
+    x[:, 0, 3, 4] = 1
+    moved = shift_and_mirror(x, generator=torch.Generator().manual_seed(0))
+    assert (moved.flatten(1).sum(1) == x.flatten(1).sum(1)).all()
+    places = (moved[:, 0] == 1).nonzero()[:, 1:]
+    assert len(places.unique(dim=0)) == 25
+    assert places.amin(0).tolist() == [1, 2]
+    assert places.amax(0).tolist() == [5, 6]
+
+
+def test_holes_of_the_first_images_do_not_depend_on_how_many_there_are():
+    from benchmarks.images.experiments.repair import hidden_squares
+
+    masks = hidden_squares(torch.zeros(50, 1, 28, 28))
+    assert torch.equal(masks[:7], hidden_squares(torch.zeros(7, 1, 28, 28)))
+    assert (masks.sum((1, 2, 3)) == 144).all()
+    assert len(masks.flatten(1).unique(dim=0)) > 20
+
+
+def test_random_search_has_mixes_of_two_classes():
+    from benchmarks.images.experiments.selection import random_mixes
+
+    genes = random_mixes(10, 200, torch.Generator().manual_seed(0)).genes(range(2, 600, 3))
+    torch.testing.assert_close(genes.classes.sum(1), torch.ones(200))
+    n_classes = (genes.classes > 0).sum(1)
+    assert n_classes.max() == 2
+    assert (n_classes == 2).float().mean() > 0.7  # in a tenth the founders are of one class
+    assert 0.9 < genes.z.std() < 1.1

@@ -10,7 +10,7 @@ from torch import Tensor
 from benchmarks.data.glyphs import COLOURS, LETTERS, draw_glyphs
 from benchmarks.images.experiments.experiment import Experiment, Measure, Row, Size
 from benchmarks.images.experiments.judging import FID
-from benchmarks.images.experiments.lab import Lab
+from benchmarks.images.experiments.lab import Lab, fixed_random
 from generative_core import AdversarialStep, AttributeGAN
 from generative_core.metrics import Judge, frechet_distance, in_batches
 
@@ -33,12 +33,12 @@ class Letters(NamedTuple):
 
 
 def anime(lab: Lab, size: Size) -> Sequence[Row]:
-    train = _letters(lab, 200 if lab.smoke else 10_000, stream=1)
-    n = size.n_judged
-    test = _letters(lab, n, stream=2)
-    other = _letters(lab, n, stream=3)
+    n, n_train = size.n_judged, 200 if lab.smoke else 10_000
+    train = _letters(lab, n_train, torch.Generator().manual_seed(lab.seed * 1_000_003 + 1))
+    seen, test, other = (_letters(lab, k, fixed_random(stream)) for stream, k in enumerate((n_train, n, n)))
+    lab.record("letters with attributes", n_train=n_train, n_judges=n_train, n_test=n)
     judges = {
-        name: lab.judge(f"letters: {name}", train.images, train.classes[i], test.images, test.classes[i])
+        name: lab.judge(f"letters: {name}", seen.images, seen.classes[i], test.images, test.classes[i])
         for i, name in enumerate(ATTRIBUTES)
     }
     drawn = {}
@@ -87,9 +87,8 @@ def read(judges: dict[str, Judge], images: Tensor, asked: Letters, other: Letter
     return {"all": float(everything.float().mean()), **shares, "FID": distance}
 
 
-def _letters(lab: Lab, n: int, *, stream: int) -> Letters:
+def _letters(lab: Lab, n: int, generator: torch.Generator) -> Letters:
     """Slanted to the left or to the right by at least half of the greatest slant."""
-    generator = torch.Generator().manual_seed(lab.seed * 1_000_003 + stream)
     letter = torch.randint(len(LETTERS), (n,), generator=generator)
     to_right = torch.randint(2, (n,), generator=generator)
     slant = (2 * to_right - 1) * (0.5 + 0.5 * torch.rand(n, generator=generator))

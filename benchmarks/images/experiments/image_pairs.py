@@ -9,16 +9,16 @@ from torch import Tensor
 
 from benchmarks.data import pairs
 from benchmarks.images.experiments.experiment import Experiment, Measure, Row, Size
-from benchmarks.images.experiments.judging import FID, ImageTask, image_task
+from benchmarks.images.experiments.judging import FID_TO_OTHERS, ImageTask, distance_to_others, image_task
 from benchmarks.images.experiments.lab import Lab
 from generative_core import AdversarialStep, Pix2Pix, Pix2PixHD
-from generative_core.metrics import accuracy, frechet_distance, in_batches
+from generative_core.metrics import accuracy, in_batches
 
 MEASURES = {
     "accuracy": Measure("share of the translations that the judge gives the class of the truth", "higher"),
     "sharpness": Measure("Laplacian energy over the truth's; 1 is as sharp as the truth, above it is noise", "neither"),
     "L1": Measure("mean absolute error, grey values in [-1, 1]", "lower"),
-    "FID": FID,
+    "FID": FID_TO_OTHERS,
 }
 N_NEIGHBOURS_FROM = 10_000  # training pairs that the nearest neighbour is looked for in
 
@@ -77,12 +77,11 @@ def pix2pix_hd(lab: Lab, size: Size) -> Sequence[Row]:
 def judge_translations(task: EdgesTask, x: Tensor) -> dict[str, float]:
     """`MEASURES` of translations of the test edges."""
     net = task.images.judge.net
-    drawn, real = (in_batches(net.features, images) for images in (x, task.truth))
     return {
         "accuracy": accuracy(net, x, task.labels),
         "sharpness": laplacian_energy(x) / laplacian_energy(task.truth),
         "L1": float((x - task.truth).abs().mean()),
-        "FID": frechet_distance(real, drawn),
+        "FID": distance_to_others(task.images, x),
     }
 
 

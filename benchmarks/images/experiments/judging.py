@@ -12,6 +12,7 @@ from generative_core import ClassConditionalGaussian
 from generative_core.metrics import Judge, density_coverage, frechet_distance, in_batches, inception_score
 
 FID = Measure("Fréchet distance of the judge's features to the test images", "lower")
+FID_TO_OTHERS = Measure("Fréchet distance of the judge's features to as many test images of other things", "lower")
 INCEPTION = Measure("Inception score by the judge's classes, at most 10", "higher")
 COVERAGE = Measure("share of the test images with a sample in their neighbourhood", "higher")
 DENSITY = Measure("samples in the neighbourhoods of test images, 1 for equal laws", "higher")
@@ -50,6 +51,13 @@ def judge_samples(task: ImageTask, samples: Tensor) -> dict[str, float]:
         "coverage": near.coverage,
         "density": near.density,
     }
+
+
+def distance_to_others(task: ImageTask, x: Tensor) -> float:
+    """`FID_TO_OTHERS` of answers to the first n test images: the next n are the reference, for the truth as well, so
+    that no row gains from being compared with the very images that it was made of."""
+    real, made = (in_batches(task.judge.net.features, part) for part in (task.test[task.n : 2 * task.n], x))
+    return frechet_distance(real, made)
 
 
 def real_samples(task: ImageTask) -> dict[str, float]:

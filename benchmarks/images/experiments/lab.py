@@ -20,8 +20,16 @@ from generative_core.training.hooks import image_grid
 
 N_CURVE = 100  # points of a training's curve
 JUDGE_SEED = 900_001  # of judges; a network inside a loss is trained from another
+SECOND_JUDGE_SEED = 900_002  # of a judge that reports where the first one was searched by
+JUDGED_SEED = 900_003  # of drawn data that judges learn from and contenders are tested on: the same for all runs
 LOSS_NETWORK_SEED = 17
 SMOKE_DATA = "digits-28"  # stands in for data that are files
+
+
+def fixed_random(stream: int = 0) -> torch.Generator:
+    """A generator, on the CPU, that is the same for every seed of a run: what judges learn from and tests are drawn by
+    it, so that the seeds of one system share their judges and a table."""
+    return torch.Generator().manual_seed(JUDGED_SEED * 1_000_003 + stream)
 
 
 class Lab:
@@ -56,12 +64,18 @@ class Lab:
     def images(self, name: str = "fashion-mnist", *, pixels: Pixels = "grey") -> DataSet:
         """Images of 28 x 28 pixels, in [-1, 1]; in a smoke run such as need no file."""
         data = load(SMOKE_DATA if self.smoke else name, pixels=pixels, data_dir=self.data_dir)
-        self.data[name] = data.provenance()
+        self.data[name if pixels == "grey" else f"{name}, {pixels}"] = data.provenance()
         return data
 
-    def judge(self, name: str, x: Tensor, labels: Tensor, x_test: Tensor, labels_test: Tensor) -> Judge:
+    def record(self, name: str, **facts: Any) -> None:
+        """Says of data that are drawn, and so have no file, how they are; `facts` must not depend on the seed."""
+        self.data[name] = {"name": name, **facts}
+
+    def judge(
+        self, name: str, x: Tensor, labels: Tensor, x_test: Tensor, labels_test: Tensor, *, seed: int = JUDGE_SEED
+    ) -> Judge:
         """A classifier of these events, to judge by and never to train by; kept in the user's cache."""
-        config = JudgeConfig(seed=JUDGE_SEED, epochs=1 if self.smoke else 5, batch_size=16 if self.smoke else 128)
+        config = JudgeConfig(seed=seed, epochs=1 if self.smoke else 5, batch_size=16 if self.smoke else 128)
         judge = load_judge(
             x.to(self.device),
             labels.to(self.device),
@@ -73,10 +87,14 @@ class Lab:
         self.judges[name] = {"sha256": judge.sha256, "accuracy_on_real": judge.test_accuracy}
         return judge
 
-    def batches(self, *tensors: Tensor, batch_size: int | None = None) -> Iterator[tuple[Tensor, ...]]:
-        """An endless stream of shuffled rows, on the lab's device."""
+    def batches(
+        self, *tensors: Tensor, batch_size: int | None = None, seed: int | None = None
+    ) -> Iterator[tuple[Tensor, ...]]:
+        """An endless stream of shuffled rows, on the lab's device, in an order of the run's seed or of another."""
         on_device = [tensor.to(self.device) for tensor in tensors]
-        return ShuffledBatches(*on_device, batch_size=batch_size or self.size.batch_size, seed=self.seed)
+        return ShuffledBatches(
+            *on_device, batch_size=batch_size or self.size.batch_size, seed=self.seed if seed is None else seed
+        )
 
     def train(
         self,

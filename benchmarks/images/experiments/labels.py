@@ -24,7 +24,7 @@ FEATURES = 128
 DROPOUT = 0.3
 LR = 1e-3  # of everything that classifies
 LONG, LR_LONG = 10_000, 3e-4  # the paper's, for games of its length
-SUPERVISED_SHARE = 2  # times as few updates of a classifier alone, which has converged long before
+CEILING_EPOCHS = 3  # of all labelled images
 
 AGREEMENT = Measure("share of the samples to which the judge gives the class asked for", "higher")
 TSTR = Measure("accuracy on test images of a linear classifier that has seen only the samples", "higher")
@@ -102,7 +102,8 @@ def semi_supervised(lab: Lab, size: Size) -> Sequence[Row]:
         pixels[measure] = 1 - tstr(x, y, test, labels_test)
     torch.manual_seed(lab.seed)
     net = nn.Sequential(trunk(data.event_shape, size), nn.Linear(FEATURES, data.n_classes)).to(lab.device)
-    learn(lab, "all labels", net, train, labels, shifts=False)
+    n_steps = size.steps if lab.smoke else max(size.steps, CEILING_EPOCHS * len(train) // size.batch_size)
+    learn(lab, "all labels", net, train, labels, shifts=False, n_steps=n_steps)
     best = 1 - accuracy(net, test, labels_test)
     lab.picture(strips, f"test images; what the generators draw beside {', '.join(map(str, N_LABELS))} labels")
     return [
@@ -145,9 +146,24 @@ def with_labelled(lab: Lab, x: Tensor, labelled: Tensor, label: Tensor) -> Itera
         yield rows, rows_labelled, y
 
 
-def learn(lab: Lab, name: str, net: nn.Module, x: Tensor, y: Tensor, *, shifts: bool) -> None:
-    """Cross-entropy with Adam; `shifts` moves each batch by up to two pixels and mirrors every other one."""
-    n_steps = max(lab.size.steps // SUPERVISED_SHARE, 1)
+def shift_and_mirror(x: Tensor, *, generator: torch.Generator, shift: int = 2) -> Tensor:
+    """Each image (n, C, H, W) moved by up to `shift` pixels both ways over black, and every other one mirrored.
+
+    `generator` is on the CPU.
+    """
+    n, _, height, width = x.shape
+    windows = F.pad(x, [shift] * 4, value=-1.0).unfold(2, height, 1).unfold(3, width, 1)  # (n, C, 5, 5, H, W)
+    down, right = torch.randint(2 * shift + 1, (2, n), generator=generator).to(x.device)
+    moved = windows[torch.arange(n, device=x.device), :, down, right]
+    is_mirrored = torch.rand(n, 1, 1, 1, generator=generator).to(x.device) < 0.5
+    return torch.where(is_mirrored, moved.flip(3), moved)
+
+
+def learn(
+    lab: Lab, name: str, net: nn.Module, x: Tensor, y: Tensor, *, shifts: bool, n_steps: int | None = None
+) -> None:
+    """Cross-entropy with Adam, as many updates as the game has unless told; `shifts`: `shift_and_mirror`."""
+    n_steps = n_steps or lab.size.steps
     optimiser = torch.optim.Adam(net.parameters(), lr=LR)
     random = torch.Generator().manual_seed(lab.seed)
     batches = lab.batches(x, y, batch_size=min(lab.size.batch_size, len(x)))
@@ -155,10 +171,7 @@ def learn(lab: Lab, name: str, net: nn.Module, x: Tensor, y: Tensor, *, shifts: 
     for _ in range(n_steps):
         images, labels = next(batches)
         if shifts:
-            down, right, mirror = (int(i) for i in torch.randint(5, (3,), generator=random))
-            side = images.shape[-2:]
-            images = F.pad(images, (2, 2, 2, 2), value=-1)[..., down : down + side[0], right : right + side[1]]
-            images = images.flip(-1) if mirror % 2 else images
+            images = shift_and_mirror(images, generator=random)
         optimiser.zero_grad()
         F.cross_entropy(net(images), labels).backward()
         optimiser.step()
@@ -185,7 +198,7 @@ LABELS: dict[str, Experiment] = {
             for n in N_LABELS
         },
         run=semi_supervised,
-        cpu=Size(steps=1_000),
+        cpu=Size(steps=800),
         gpu=Size(steps=40_000, batch_size=100, channels=(256, 128)),
     ),
 }

@@ -10,13 +10,15 @@ from torch import Tensor, nn
 from benchmarks.data.glyphs import Glyphs, draw_glyphs
 from benchmarks.data.recolour import on_clutter
 from benchmarks.images.experiments.experiment import Experiment, Measure, Row, Size
-from benchmarks.images.experiments.lab import JUDGE_SEED, LOSS_NETWORK_SEED, Lab
+from benchmarks.images.experiments.lab import JUDGE_SEED, LOSS_NETWORK_SEED, Lab, fixed_random
 from benchmarks.images.experiments.unpaired import unpaired
 from generative_core import DTN, AdversarialStep, DiscoGAN, MaximumLikelihoodStep
 from generative_core.metrics import JudgeCNN, JudgeConfig, accuracy, in_batches, train_judge
+from generative_core.metrics.judges import weights_sha256
 from generative_core.nets.conv import ConvEncoder
 
 MAX_ANGLE = math.radians(45)
+N_SOURCE = 20_000  # coloured digits that DTN learns from
 RECONSTRUCTION = 20.0  # the mean square of a letter's pixels is small beside log 2
 
 DISCO_GAN = {
@@ -32,10 +34,13 @@ DISCO_GAN = {
 def disco_gan(lab: Lab, size: Size) -> Sequence[Row]:
     """A sans serif P and a serif F, turned by angles that have nothing to do with one another."""
     n = 4_000 if not lab.smoke else 200
-    x, y = _letters(lab, n, 1, is_target=False), _letters(lab, n, 2, is_target=True)
-    test = _letters(lab, size.n_judged, 3, is_target=False)
-    truth = _letters(lab, size.n_judged, 4, is_target=True, angle=test.angle)
+    own = torch.Generator().manual_seed(lab.seed * 1_000_003 + 1)
+    x, y = _letters(n, own, is_target=False), _letters(n, own, is_target=True)
+    test = _letters(size.n_judged, fixed_random(3), is_target=False)
+    truth = _letters(size.n_judged, fixed_random(4), is_target=True, angle=test.angle)
+    unrelated = _letters(size.n_judged, fixed_random(6), is_target=True)
     read = _regressor(lab)
+    lab.record("turned letters P and F", n_train=n, n_test=size.n_judged, reader_sha256=weights_sha256(read))
     x_test, angle = test.images.to(lab.device), test.angle.to(lab.device)
 
     rows: list[Row] = []
@@ -55,7 +60,7 @@ def disco_gan(lab: Lab, size: Size) -> Sequence[Row]:
         made = in_batches(model.eval().translate, x_test)
         pictures.append(made[:12])
         rows.append(Row(name, "ours" if not rows else "ablation", _angles(in_batches(read, made), angle)))
-    others = in_batches(read, y.images[: size.n_judged].to(lab.device))
+    others = in_batches(read, unrelated.images.to(lab.device))
     ceiling = in_batches(read, truth.images.to(lab.device))
     lab.picture(pictures, "inputs; " + "; ".join(name for name, _ in contenders))
     return [
@@ -65,8 +70,7 @@ def disco_gan(lab: Lab, size: Size) -> Sequence[Row]:
     ]
 
 
-def _letters(lab: Lab, n: int, stream: int, *, is_target: bool, angle: Tensor | None = None) -> Glyphs:
-    generator = torch.Generator().manual_seed(lab.seed * 1_000_003 + stream)
+def _letters(n: int, generator: torch.Generator, *, is_target: bool, angle: Tensor | None = None) -> Glyphs:
     if angle is None:
         angle = MAX_ANGLE * (2 * torch.rand(n, generator=generator) - 1)
     same = torch.ones(n)
@@ -101,7 +105,7 @@ class _AngleReader(nn.Module):
 
 def _regressor(lab: Lab) -> nn.Module:
     """Trained on true target letters alone, some of them blurred and faded as translations may be."""
-    letters = _letters(lab, 4_000 if not lab.smoke else 200, 5, is_target=True)
+    letters = _letters(4_000 if not lab.smoke else 200, fixed_random(5), is_target=True)
     blurred = F.avg_pool2d(letters.images, 3, stride=1, padding=1, count_include_pad=False)
     share = torch.rand(len(blurred), 1, 1, 1, generator=torch.Generator().manual_seed(JUDGE_SEED))
     with torch.random.fork_rng(devices=[]):
@@ -109,8 +113,8 @@ def _regressor(lab: Lab) -> nn.Module:
         reader = _AngleReader(letters.images.shape[1:]).to(lab.device)
     step = MaximumLikelihoodStep(reader, lr=2e-3, seed=JUDGE_SEED)
     images = torch.lerp(letters.images, blurred, share)
-    n_steps = 2 if lab.smoke else 300
-    return lab.train("reader of angles", step, lab.batches(images, letters.angle, batch_size=64), n_steps=n_steps)
+    batches = lab.batches(images, letters.angle, batch_size=64, seed=JUDGE_SEED)
+    return lab.train("reader of angles", step, batches, n_steps=2 if lab.smoke else 300)
 
 
 def _angles(read: Tensor, angle: Tensor) -> dict[str, float]:
@@ -139,15 +143,18 @@ DTN_MEASURES = {
 
 def dtn(lab: Lab, size: Size) -> Sequence[Row]:
     """Handwritten digits in colour on clouds to printed digits; f is a classifier of the former."""
-    random = torch.Generator().manual_seed(lab.seed + 31)
-    data = lab.images("digits-28")
-    x, labels = data.events("train").repeat(4, 1, 1, 1), data.labels("train").repeat(4)
-    source = on_clutter(x, generator=random)
+    own = torch.Generator().manual_seed(lab.seed + 31)
+    data = lab.images("mnist")
+    x, labels = data.events("train")[:N_SOURCE], data.labels("train")[:N_SOURCE]
+    source = on_clutter(x, generator=own)
     labels_test = data.labels("test")[: size.n_judged].to(lab.device)
-    source_test = on_clutter(data.events("test")[: size.n_judged], generator=random).to(lab.device)
-    target, target_labels = _printed(4_000 if not lab.smoke else 200, random)
-    target_test, target_labels_test = _printed(1_000 if not lab.smoke else 48, random)
-    judge = lab.judge("printed digits", target, target_labels, target_test, target_labels_test)
+    source_test = on_clutter(data.events("test")[: size.n_judged], generator=fixed_random(1)).to(lab.device)
+    n_target, n_test = (4_000, 1_000) if not lab.smoke else (200, 48)
+    target, _ = _printed(n_target, own)
+    seen, target_test = _printed(n_target, fixed_random(2)), _printed(n_test, fixed_random(3))
+    judge = lab.judge("printed digits", *seen, *target_test)
+    lab.record("coloured digits on clouds", n_train=len(source), n_test=len(source_test))
+    lab.record("printed digits", n_train=n_target, n_judges=n_target, n_test=n_test)
 
     config = JudgeConfig(seed=LOSS_NETWORK_SEED, epochs=1 if lab.smoke else 3, batch_size=64)
     f = train_judge(source.to(lab.device), labels.to(lab.device), n_classes=10, config=config)
@@ -158,7 +165,7 @@ def dtn(lab: Lab, size: Size) -> Sequence[Row]:
         return {"accuracy": accuracy(judge.net, made, labels_test), "f": change.item()}
 
     rows: list[Row] = []
-    pictures = [source_test[:12], target_test[:12].to(lab.device)]
+    pictures = [source_test[:12], target_test[0][:12].to(lab.device)]
     contenders = [("DTN", 15.0, 15.0), ("without L_CONST", 0.0, 15.0), ("without L_CONST, L_TID", 0.0, 0.0)]
     for name, const, identity in contenders:
         torch.manual_seed(lab.seed)
