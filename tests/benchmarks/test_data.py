@@ -104,7 +104,7 @@ def test_digit_crops_are_the_middle_of_the_digits():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"name": "cifar"}, "choose among digits, digit-crops, mnist"),
+        ({"name": "cifar"}, "choose among digits, digit-crops, digits-28, mnist"),
         ({"pixels": "gray"}, "choose among grey, dequantised"),
         ({"name": "ring", "pixels": "grey"}, "ring has no pixels"),
         ({"name": "digit-crops", "pool": True}, "digit-crops is binary as it is"),

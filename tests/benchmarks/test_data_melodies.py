@@ -39,13 +39,13 @@ def test_each_breach_is_counted_where_it_is():
     assert check(Melodies(pitches, chords)) == (1.0, 1.0, 1.0, 1.0, 1.0)
     off_chord = pitches.clone()
     off_chord[0, 0, 8:] = 14  # D: in the scale, not in the chord; the note before is another D
-    assert check(Melodies(off_chord, chords)) == (0.75, 1.0, 6 / 7, 1.0, 0.5)
+    assert check(Melodies(off_chord, chords)) == pytest.approx((0.75, 1.0, 6 / 7, 1.0, 0.5))
     off_scale = pitches.clone()
     off_scale[0, 0, 4:8] = 13
     assert check(Melodies(off_scale, chords)) == (1.0, 28 / 32, 1.0, 1.0, 0.5)
     off_grid = pitches.clone()
     off_grid[0, 0, 4] = 12  # begins at 5
-    assert check(Melodies(off_grid, chords)) == (1.0, 1.0, 6 / 7, 1.0, 0.5)
+    assert check(Melodies(off_grid, chords)) == pytest.approx((1.0, 1.0, 6 / 7, 1.0, 0.5))
     odd_rhythm = pitches.clone()
     odd_rhythm[0, 0, 2:4] = 14  # two steps and six: even, and none of the grammar's
     assert check(Melodies(odd_rhythm, chords)) == (1.0, 1.0, 1.0, 1.0, 0.5)

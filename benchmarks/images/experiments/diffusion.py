@@ -98,8 +98,8 @@ def train_dcgan(lab: Lab, size: Size, task: ImageTask) -> DCGAN:
 
 def euler(lab: Lab, model: EDM, n: int, n_steps: int) -> Tensor:
     """The deterministic sampler without Heun's correction."""
-    levels = sigma_levels(n_steps, sigma_min=model.sigma_min, sigma_max=model.sigma_max).to(lab.device)
     noise = torch.randn(n, *model.event_shape, generator=lab.random(7), device=lab.device)
+    levels = sigma_levels(n_steps, sigma_min=model.sigma_min, sigma_max=model.sigma_max).to(noise)
 
     def slope(x: Tensor, sigma: Tensor) -> Tensor:
         return (x - model.denoise(x, sigma.expand(len(x)))) / sigma
