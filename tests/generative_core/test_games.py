@@ -18,6 +18,8 @@ from generative_core import (
     GAN3D,
     WGANGP,
     AdversarialStep,
+    ConditionalGAN,
+    HingeGAN,
     MetricHistory,
     MLPCritic,
     ProgressBar,
@@ -337,3 +339,48 @@ def test_signals_images_and_volumes_alike(model, shape):
     game = model(shape, latent=2, channels=(4, 4))
     AdversarialStep(game)(torch.rand(4, *shape))
     assert game.sample(3).shape == (3, *shape)
+
+
+def papers_terms(model: AbstractTwoPlayer, d: Tensor, m: Tensor) -> tuple[Tensor, Tensor]:
+    """The two players' losses from the logits of data and of drawings, written out as each paper has them."""
+    if isinstance(model, WGANGP):
+        return m.mean() - d.mean(), -m.mean()
+    if isinstance(model, HingeGAN):
+        return (1 - d).clamp(min=0).mean() + (1 + m).clamp(min=0).mean(), -m.mean()
+    return -(d.sigmoid().log().mean() + (1 - m.sigmoid()).log().mean()), -m.sigmoid().log().mean()
+
+
+@pytest.mark.parametrize("name", ["dcgan", "conditional_gan", "wgan_gp", "hinge_gan", "dragan"])
+def test_the_adversarial_terms_are_the_papers(name):
+    model, batch = make(name)
+    model.eval()
+    x, *context = batch
+    drawn = model.draw(*batch, generator=torch.Generator().manual_seed(3)).detach()
+    critic, generator = papers_terms(model, model.critic.logit(x, *context), model.critic.logit(drawn, *context))
+    noise = torch.Generator().manual_seed(4)
+    assert_close(model.critic_terms(drawn, *batch, generator=noise)["adversarial"], critic)
+    assert_close(model.generator_terms(drawn, *batch, generator=noise)["adversarial"], generator)
+
+
+def test_every_weight_of_the_hinge_games_critic_has_norm_one():
+    torch.manual_seed(0)
+    critic = HingeGAN((1, 8, 8), latent=2, channels=(8, 4)).critic
+    for _ in range(50):  # the power iteration moves in training mode
+        critic.logit(torch.randn(2, 1, 8, 8))
+    weights = [module.weight for module in critic.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    assert len(weights) == 3
+    for weight in weights:
+        assert_close(torch.linalg.matrix_norm(weight.flatten(1), 2), torch.tensor(1.0), atol=0.02, rtol=0)
+
+
+def test_a_conditional_gan_makes_what_it_is_told():
+    """One class is light and the other dark: told apart by the context alone."""
+    torch.manual_seed(0)
+    context = torch.eye(2).repeat(64, 1)
+    x = (1.2 * context[:, 0] - 0.6)[:, None, None, None].expand(-1, 1, 4, 4)
+    x = x + 0.1 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
+    game = ConditionalGAN((1, 4, 4), context_features=2, latent=2, channels=(16, 8))
+    fit(AdversarialStep(game, lr=2e-3), ShuffledBatches(x, context, batch_size=32), 150)
+    drawn = game.eval().sample(128, context, generator=torch.Generator().manual_seed(1)).mean((1, 2, 3))
+    assert drawn[context[:, 0] == 1].mean() > 0.3
+    assert drawn[context[:, 0] == 0].mean() < -0.3

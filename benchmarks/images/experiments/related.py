@@ -119,8 +119,9 @@ def _regressor(lab: Lab) -> nn.Module:
 
 def _angles(read: Tensor, angle: Tensor) -> dict[str, float]:
     read, angle = read.cpu(), angle.cpu()
-    correlation = torch.corrcoef(torch.stack([read, angle]))[0, 1].nan_to_num()  # 0 where all are read alike
-    sign = 1 if correlation >= 0 else -1
+    is_constant = bool((read == read[0]).all())  # which correlates with nothing; a NaN that was read stays one
+    correlation = read.new_zeros(()) if is_constant else torch.corrcoef(torch.stack([read, angle]))[0, 1]
+    sign = -1 if correlation < 0 else 1
     # inputs whose translations are alike, within three degrees: a relation may be one to one and yet not straight
     alike = (read / math.radians(3)).round()
     groups = [angle[alike == value] for value in alike.unique()]
