@@ -12,7 +12,7 @@ from benchmarks.data.glyphs import COLOURS, LETTERS, Glyphs, draw_glyphs
 from benchmarks.images.experiments.experiment import Experiment, Measure, Role, Row, Size
 from benchmarks.images.experiments.hybrids import LATENT
 from benchmarks.images.experiments.lab import LOSS_NETWORK_SEED, Lab
-from generative_core import AdversarialStep, AgeCGAN, ConditionalGAN, IcGAN, LatentEncoder, MaximumLikelihoodStep
+from generative_core import AgeCGAN, ConditionalGAN, IcGAN, LatentEncoder, MaximumLikelihoodStep
 from generative_core.latent.inversion import invert
 from generative_core.metrics import Judge, in_batches, psnr
 from generative_core.nets.conv import ConvEncoder
@@ -64,7 +64,7 @@ def age_cgan(lab: Lab, size: Size) -> Sequence[Row]:
     torch.manual_seed(lab.seed)
     contexts = F.one_hot(level, WEAR_LEVELS).float()
     gan = ConditionalGAN(data.event_shape, context_features=WEAR_LEVELS, latent=LATENT, channels=size.channels)
-    lab.train("conditional GAN", AdversarialStep(gan.to(lab.device), seed=lab.seed), lab.batches(worn, contexts))
+    lab.train("conditional GAN", lab.game(gan), lab.batches(worn, contexts))
     encoder = LatentEncoder(gan.generator, channels=narrow_first).to(lab.device)
     lab.train(
         "encoder", MaximumLikelihoodStep(encoder, seed=lab.seed), lab.batches(worn, contexts), n_steps=size.steps // 2
@@ -138,7 +138,7 @@ def ic_gan(lab: Lab, size: Size) -> Sequence[Row]:
     torch.manual_seed(lab.seed)
     gan = ConditionalGAN((3, 28, 28), context_features=N_ATTRIBUTES, latent=LATENT, channels=size.channels)
     batches = lab.batches(train.images, _attributes(train))
-    lab.train("conditional GAN", AdversarialStep(gan.to(lab.device), seed=lab.seed), batches)
+    lab.train("conditional GAN", lab.game(gan), batches)
     model = IcGAN(gan.generator, context_features=N_ATTRIBUTES, channels=tuple(size.channels)[::-1]).to(lab.device)
     batches = lab.batches(train.images, _attributes(train))
     lab.train("IcGAN's encoders", MaximumLikelihoodStep(model, seed=lab.seed), batches, n_steps=size.steps // 2)

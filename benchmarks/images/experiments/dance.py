@@ -10,7 +10,7 @@ from benchmarks.data import sticks
 from benchmarks.images.experiments.experiment import Experiment, Measure, Row, Size
 from benchmarks.images.experiments.lab import JUDGE_SEED, Lab
 from benchmarks.images.experiments.poses import masked_psnr
-from generative_core import AdversarialStep, EverybodyDanceNow, normalise_poses
+from generative_core import EverybodyDanceNow, normalise_poses
 from generative_core.nets.crop import crop, peaks
 from generative_core.nets.unet import UNet
 
@@ -123,7 +123,7 @@ def _train(lab: Lab, size: Size, dance: Dance, name: str, *, sees_before: bool) 
         critic_channels=channels,
         generator=nn.Sequential(*([] if sees_before else [_PosesAlone()]), net, nn.Tanh()),
     ).to(lab.device)
-    lab.train(name, AdversarialStep(model, seed=lab.seed), _pairs(lab, size, dance))
+    lab.train(name, lab.game(model), _pairs(lab, size, dance))
     return model
 
 
