@@ -164,7 +164,7 @@ class Lab:
 
         `caption` says what each row is, from the top.
         """
-        self.caption = caption
+        self.caption = f"From the top: {caption}"
         if self.picture_file is None:
             return
         from matplotlib.image import imsave
