@@ -63,8 +63,8 @@ class Plane:
         parameters."""
         torch.manual_seed(self.lab.seed)
         decay = linear_decay(self.lab.size.steps)  # a game circles its end by its last step size
-        settings = {"lr": 1e-3, "schedule": decay, "seed": self.lab.seed} | settings
-        step = AdversarialStep(make().to(self.lab.device), **settings)
+        settings = {"lr": 1e-3} | settings
+        step = AdversarialStep(make().to(self.lab.device), schedule=decay, seed=self.lab.seed, **settings)
         if clip:
             clip_critic(step, clip)
         model: Any = self.lab.train(f"{self.prefix}{name}", step, self.lab.batches(self.train_data / self.unit))
