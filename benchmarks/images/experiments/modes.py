@@ -31,7 +31,7 @@ from generative_core.nets.shaped_mlp import ShapedMLP
 PLANE = (2,)
 LATENT = 8
 N_TRAIN = 50_000
-LR = 2e-3  # of those compared by their critics' slopes
+LR = 2e-3  # of all but the plain game on the ring
 N_SHOWN = 2_000
 RADIUS = 3  # standard deviations of a mode within which a sample is of high quality
 
@@ -156,14 +156,14 @@ def improved(lab: Lab, size: Size) -> Sequence[Row]:
         "feature matching": {"feature_matching": True},
     }
     on_both: list[tuple[str, Role, Callable[[Plane], dict[str, float]]]] = [
-        ("none of them", "ablation", lambda plane: plane.play("none of them", make)),
+        ("none of them", "ablation", lambda plane: plane.play("none of them", make, lr=LR)),
         ("one Gaussian", "baseline", Plane.gaussian),
         ("the laws themselves", "ceiling", Plane.ceiling),
     ]
     name = "minibatch discrimination"
-    rows = [Row(name, "ours", grid.play(name, with_minibatch) | rim.play(name, with_minibatch))]
+    rows = [Row(name, "ours", grid.play(name, with_minibatch, lr=LR) | rim.play(name, with_minibatch, lr=LR))]
     # the other techniques are not for modes: on the grid alone
-    rows += [Row(name, "ours", grid.play(name, partial(make, **given))) for name, given in others.items()]
+    rows += [Row(name, "ours", grid.play(name, partial(make, **given), lr=LR)) for name, given in others.items()]
     rows += [Row(name, role, measure(grid) | measure(rim)) for name, role, measure in on_both]
     scatter(lab, [grid, rim])
     return rows
@@ -223,7 +223,7 @@ MODE_GAMES: dict[str, Experiment] = {
         question="does a critic that sees the whole batch keep the generator from dropping modes?",
         measures=OF_TWO_LAWS,
         run=improved,
-        cpu=Size(steps=3_500, batch_size=64, channels=(128, 128)),
+        cpu=Size(steps=9_000, batch_size=64, channels=(128, 128)),
         gpu=Size(steps=50_000, batch_size=512, channels=(128, 128), n_judged=10_000),
         smoke=SMOKE,
     ),
@@ -233,7 +233,7 @@ MODE_GAMES: dict[str, Experiment] = {
         question="does a bound on the critic's slope keep the generator from dropping modes?",
         measures=OF_TWO_LAWS,
         run=penalties,
-        cpu=Size(steps=6_000, batch_size=128, channels=(128, 128)),
+        cpu=Size(steps=9_000, batch_size=128, channels=(128, 128)),
         gpu=Size(steps=50_000, batch_size=512, channels=(128, 128), n_judged=10_000),
         smoke=SMOKE,
     ),
