@@ -90,8 +90,8 @@ def wgan_gp(lab: Lab, size: Size) -> Sequence[Row]:
     # the papers' five in a long game; a short one has no time for a critic at its best before each of few rounds
     n_critic = 5 if size.steps >= FULL_LENGTH else 2
     penalised = contest.play("WGAN-GP", lambda: make(10.0), lr=1e-4, critic_steps=n_critic, betas=(0.0, 0.9))
-    # each else by the settings of its own paper, which for clipped weights has a smaller step and no momentum; it differs
-    # from that paper in the critic, which has no batch norm here, so that the bound is all that tells the two apart
+    # else each by the settings of its own paper, which for clipped weights has a smaller step and no momentum; it
+    # differs from that paper in the critic, which has no batch norm here, so that the bound is all that tells the two apart
     clipped = contest.play(
         "weights clipped",
         lambda: make(0.0),
