@@ -91,7 +91,7 @@ def wgan_gp(lab: Lab, size: Size) -> Sequence[Row]:
     n_critic = 5 if size.steps >= FULL_LENGTH else 2
     penalised = contest.play("WGAN-GP", lambda: make(10.0), lr=1e-4, critic_steps=n_critic, betas=(0.0, 0.9))
     # else each by the settings of its own paper, which for clipped weights has a smaller step and no momentum; it
-    # differs from that paper in the critic, which has no batch norm here, so that the bound is all that tells the two apart
+    # differs from that paper in the critic, which has no batch norm here: the bound is all that tells the two apart
     clipped = contest.play(
         "weights clipped",
         lambda: make(0.0),
