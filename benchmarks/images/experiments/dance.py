@@ -18,7 +18,7 @@ SIDE = 32
 SHAPE = (3, SIDE, SIDE)
 N_POSES = len(sticks.JOINTS)
 N_TRAIN_FRAMES = 400
-POSE_NOISE = 0.03  # std of a joint's estimated place, over the side: a pixel
+POSE_NOISE = 0.018  # std of a joint's estimated place, over the side: half a pixel
 HEAD_SIDE = 12
 SHORT = 0.75  # the second person's height over the first's
 
