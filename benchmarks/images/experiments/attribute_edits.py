@@ -22,6 +22,7 @@ N_GLYPHS = 8_000
 N_ATTRIBUTES = len(LETTERS) + len(COLOURS) + 1
 DARKEST = -0.8  # pixel of a garment; what is darker shows the background
 PRIOR_BESIDE_IDENTITY, PRIOR_BESIDE_PIXELS = 0.01, 0.5  # each about a third of its search's error at the start
+N_LEVEL_JUDGE = 20_000  # images that the judge of levels learns from
 SLANT_KEPT = 0.25  # of [-1, 1]: how far it may be off
 LETTER_LATENT = 8  # slant and scale are all that the attributes leave open
 
@@ -56,7 +57,7 @@ def age_cgan(lab: Lab, size: Size) -> Sequence[Row]:
     test_level = torch.randint(WEAR_LEVELS, (len(fresh),), generator=random)
     behind = _clouds(fresh, random)
     test = _photograph(fresh, test_level, random, behind=behind)
-    level_judge = lab.judge("wear", worn, level, test, test_level)
+    level_judge = lab.judge("wear", worn[:N_LEVEL_JUDGE], level[:N_LEVEL_JUDGE], test, test_level)
 
     narrow_first = tuple(size.channels)[::-1]
     # who is who is judged by a network of another seed and of other widths than the one that is searched by

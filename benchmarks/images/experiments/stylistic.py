@@ -24,7 +24,7 @@ from generative_core.nets.resnet import ResNetTranslator
 from generative_core.translation.perceptual import content_distance, gram_matrix, total_variation
 
 N_CLOUDED = 20_000  # images that the judge of articles on clouds learns from
-CONTENT_WEIGHT, STYLE_WEIGHT, TV_WEIGHT = 1.0, 0.1, 1.0
+CONTENT_WEIGHT, STYLE_WEIGHT, TV_WEIGHT = 1.0, 0.5, 1.0
 
 
 class Seeing(nn.Module):
