@@ -21,7 +21,7 @@ from generative_core.nets.conv import ConvEncoder
 N_GLYPHS = 8_000
 N_ATTRIBUTES = len(LETTERS) + len(COLOURS) + 1
 DARKEST = -0.8  # pixel of a garment; what is darker shows the background
-PRIOR_BESIDE_IDENTITY, PRIOR_BESIDE_PIXELS = 0.01, 0.5  # each about a third of its search's error at the start
+PRIOR_BESIDE_IDENTITY, PRIOR_BESIDE_PIXELS = 0.01, 0.5  # each a small part of its search's error at the start
 N_LEVEL_JUDGE = 20_000  # images that the judge of levels learns from
 SLANT_KEPT = 0.25  # of [-1, 1]: how far it may be off
 LETTER_LATENT = 8  # slant and scale are all that the attributes leave open
@@ -120,7 +120,8 @@ def age_cgan(lab: Lab, size: Size) -> Sequence[Row]:
 def _same_garment(lab: Lab, name: str, seed: int, channels: Sequence[int], worn: Tensor, again: Tensor) -> _SameGarment:
     torch.manual_seed(seed)
     net = _SameGarment(worn.shape[1:], channels).to(lab.device)
-    lab.train(name, MaximumLikelihoodStep(net, seed=seed), lab.batches(worn, again, batch_size=64, seed=seed))
+    batches = lab.batches(worn, again, batch_size=64, seed=seed)
+    lab.train(name, MaximumLikelihoodStep(net, seed=seed), batches, n_steps=max(lab.size.steps // 3, 1))
     return net.requires_grad_(False)
 
 
