@@ -106,7 +106,7 @@ def ano_gan(lab: Lab, size: Size) -> Sequence[Row]:
         own = train[labels == normal]
         gan = train_dcgan(lab, f"DCGAN of class {normal}", own, size)
         steps = 2 if lab.smoke else SEARCH_STEPS
-        # few steps, so long ones, and two starts: where a search begins matters more than its last steps
+        # few steps, so long ones, from two starts
         detector, pixels_only = (
             AnoGAN(gan.generator, gan.critic.embed, weight=weight, steps=steps, lr=0.1, restarts=2)
             for weight in (0.1, 0.0)
