@@ -17,6 +17,7 @@ from benchmarks.images.experiments.experiment import Size
 from benchmarks.images.experiments.frontal_faces import rank_1
 from benchmarks.images.experiments.hybrids import whitened
 from benchmarks.images.experiments.lab import Lab
+from benchmarks.images.experiments.unpaired import finds_itself
 from generative_core.metrics import psnr
 
 
@@ -84,6 +85,10 @@ def test_a_true_translation_has_its_kind_and_the_mean_one_has_not():
     assert torch.equal(read_kind(y), KINDS[labels])
     mean = y.mean(0).expand_as(y)
     assert (read_kind(mean) == KINDS[labels]).double().mean() < 0.7
+    assert finds_itself(y, y).all()
+    assert finds_itself(0.6 * y + 0.4 * mean, y).all()
+    assert finds_itself(mean, y).sum() <= 1
+    assert not finds_itself(y.roll(1, 0), y).any()
 
 
 def peak_joints(maps: torch.Tensor) -> torch.Tensor:

@@ -12,9 +12,9 @@ from generative_core import AdversarialStep, DiscoGAN
 X, Y = (1, 8, 8), (3, 8, 12)
 
 
-def tiny(**weights: float) -> DiscoGAN:
+def tiny(**settings) -> DiscoGAN:
     torch.manual_seed(0)
-    return DiscoGAN(Y, source_shape=X, latent=5, channels=(4, 8), **weights)
+    return DiscoGAN(Y, source_shape=X, latent=5, channels=(4, 8), **settings)
 
 
 def batch(n: int = 6) -> tuple[torch.Tensor, torch.Tensor]:
@@ -53,6 +53,47 @@ def test_the_three_models_that_the_paper_compares(weights, names):
     assert set(terms) == {"adversarial_y", "adversarial_x"} | names
 
 
+def test_features_are_matched_in_the_mean_and_so_blind_to_which_is_which():
+    model, (x, y) = tiny(feature_matching=3.0).eval(), batch()
+    made_y, made_x = model.draw(x, y)
+    terms = model.generator_terms((made_y, made_x), x, y)
+    for domain, real, made in (("y", y, made_y), ("x", x, made_x)):
+        critic = model.critic[domain]
+        apart = 3 * F.mse_loss(critic.embed(made).mean(0), critic.embed(real).mean(0))
+        assert_close(terms[f"feature_matching_{domain}"], apart)
+    perfect = model.generator_terms((y.flip(0), x.flip(0)), x, y)
+    assert perfect["feature_matching_y"] < 1e-12 < terms["feature_matching_y"]
+    assert perfect["feature_matching_x"] < 1e-12 < terms["feature_matching_x"]
+
+
+def test_in_the_curriculum_reconstructions_weigh_a_hundredth():
+    model, (x, y) = tiny(reconstruction_x=2.0, reconstruction_y=5.0, curriculum=2).eval(), batch()
+    drawn = model.draw(x, y)
+    seen = []
+    for _ in range(4):
+        model.critic_terms(drawn, x, y)
+        terms = model.generator_terms(drawn, x, y)
+        seen.append([terms["reconstruction_x"].item(), terms["reconstruction_y"].item()])
+    full = 2 * F.mse_loss(model.translate_back(drawn[0]), x), 5 * F.mse_loss(model.translate(drawn[1]), y)
+    assert_close(torch.tensor(seen), torch.outer(torch.tensor([0.01, 0.01, 1.0, 1.0]), torch.stack(full).detach()))
+    with pytest.raises(ValueError, match="curriculum"):
+        tiny(curriculum=-1)
+
+
+def test_the_running_statistics_are_those_of_data():
+    """A batch of translations that are unlike data moves none of them on its way back."""
+    model, (x, y) = tiny().train(), batch()
+    drawn = model.draw(x, y)
+    before = {name: value.clone() for name, value in model.generator.state_dict().items() if "running" in name}
+    model.generator_terms((0.5 * drawn[0] + 3, 0.5 * drawn[1] + 3), x, y)
+    after = model.generator.state_dict()
+    assert before
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    model.draw(x, y)
+    after = model.generator.state_dict()
+    assert not any(torch.equal(value, after[name]) for name, value in before.items())
+
+
 def test_an_undecided_critic_costs_log_four_a_domain():
     model, (x, y) = tiny(), batch()
     for critic in model.critic.values():
@@ -81,7 +122,7 @@ def test_reconstruction_alone_is_learned():
 
 
 def test_a_resumed_game_repeats_to_the_bit():
-    whole, half, resumed = (AdversarialStep(tiny()) for _ in range(3))
+    whole, half, resumed = (AdversarialStep(tiny(feature_matching=1.0, curriculum=3)) for _ in range(3))
     for _ in range(4):
         whole(*batch())
     for _ in range(2):

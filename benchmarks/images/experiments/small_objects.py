@@ -38,13 +38,13 @@ def perceptual_gan(lab: Lab, size: Size) -> Sequence[Row]:
             FEATURE_SHAPE,
             source_shape=data.event_shape,
             stem=base.blocks[:3],
-            trunk=base.blocks[3:],
+            trunk=base.blocks[3:5],  # not its ReLU: features that are never negative would give the lifted ones away
             stem_channels=STEM_CHANNELS,
             n_classes=data.n_classes,
             adversarial=adversarial,
             perception=perception,
         ).to(lab.device)
-        trained = lab.train(name, lab.game(gan, short_lr=5e-4), lab.batches(*batch))
+        trained = lab.train(name, lab.game(gan), lab.batches(*batch))
         assert isinstance(trained, PerceptualGAN)
         gans[name] = trained
     tuned = Classifier(base).to(lab.device)

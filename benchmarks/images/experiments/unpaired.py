@@ -14,9 +14,16 @@ from generative_core.metrics import in_batches, psnr
 from generative_core.nets.unet import UNet
 
 CYCLE_GAN = {
+    "found": Measure(
+        "share of the translations that have the colour of what is shown and are nearer, in pixels, to their own truth "
+        "than to that of any other test image",
+        "higher",
+    ),
     "PSNR": Measure("of the translation to the true one, mean of the test pairs, dB", "higher"),
     "PSNR back": Measure("the same from the coloured to the grey images, dB", "higher"),
-    "kind": Measure("share of the translations whose colour is that of what is shown", "higher"),
+    "kind": Measure(
+        "share of the translations whose colour is that of what is shown; blue for all would have 0.4", "higher"
+    ),
 }
 
 
@@ -33,8 +40,10 @@ def cycle_gan(lab: Lab, size: Size) -> Sequence[Row]:
     def judged(made: Tensor | None, back: Tensor | None = None) -> dict[str, float]:
         values = {}
         if made is not None:
+            is_kind = read_kind(made) == kinds
+            values["found"] = (is_kind & finds_itself(made, y_test)).double().mean().item()
             values["PSNR"] = psnr(made, y_test).mean().item()
-            values["kind"] = (read_kind(made) == kinds).double().mean().item()
+            values["kind"] = is_kind.double().mean().item()
         if back is not None:
             values["PSNR back"] = psnr(back, x_test).mean().item()
         return values
@@ -42,23 +51,26 @@ def cycle_gan(lab: Lab, size: Size) -> Sequence[Row]:
     rows: list[Row] = []
     pictures = [x_test[:12], y_test[:12]]
     half = len(x) // 2
+    channels = size.channels[::-1]
+    # what ties a colour to an article is that a critic sees both: three layers see 34 pixels, the whole of it
+    critic_channels = (*channels, 2 * channels[-1])[:3]
     for name, cycle in (("CycleGAN", 10.0), ("no cycle", 0.0)):
         torch.manual_seed(lab.seed)
         model = CycleGAN(
             y.shape[1:],
             source_shape=x.shape[1:],
             cycle=cycle,
-            channels=size.channels[::-1],
+            channels=channels,
             blocks=3,
-            critic_channels=size.channels[::-1],
-        ).to(lab.device)
+            critic_channels=critic_channels,
+        )
         lab.train(name, lab.game(model), unpaired(lab, x[:half], y[half : 2 * half]))
         model.eval()
         made, back = in_batches(model.translate, x_test), in_batches(model.translate_back, y_test)
         rows.append(Row(name, "ours" if not rows else "ablation", judged(made, back)))
         pictures.append(made[:12])
     torch.manual_seed(lab.seed)
-    regression = PairedRegression(x.shape[1], y.shape[1], channels=size.channels[::-1]).to(lab.device)
+    regression = PairedRegression(x.shape[1], y.shape[1], channels=channels).to(lab.device)
     lab.train("U-Net on pairs", MaximumLikelihoodStep(regression, lr=2e-3, seed=lab.seed), lab.batches(x, y))
     paired = in_batches(regression.translate, x_test)
     lab.picture([*pictures, paired[:12]], "test images; the truth; CycleGAN; no cycle; U-Net on pairs")
@@ -89,6 +101,14 @@ class PairedRegression(nn.Module):
         return F.l1_loss(self.translate(x), context, reduction="none").flatten(1).mean(1)
 
 
+def finds_itself(made: Tensor, truth: Tensor) -> Tensor:
+    """(n, *E) twice -> (n,) bool: whether each row of `made` is nearest to its own row of `truth`.
+
+    What is made without looking at its input finds itself once in n.
+    """
+    return torch.cdist(made.flatten(1), truth.flatten(1)).argmin(1) == torch.arange(len(truth), device=truth.device)
+
+
 def unpaired(lab: Lab, x: Tensor, y: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches (x, y) from two sets whose rows have nothing to do with one another."""
     for (a,), (b,) in zip(lab.batches(x), lab.batches(y), strict=True):
@@ -102,7 +122,7 @@ UNPAIRED: dict[str, Experiment] = {
         question="does the way back find the true map where no pair is shown?",
         measures=CYCLE_GAN,
         run=cycle_gan,
-        cpu=Size(steps=1_200, batch_size=8, channels=(32, 16)),
+        cpu=Size(steps=800, batch_size=8, channels=(32, 16)),
         gpu=Size(steps=40_000, batch_size=16, channels=(128, 64, 32), n_judged=10_000),
     ),
 }
