@@ -74,7 +74,10 @@ def age_cgan(lab: Lab, size: Size) -> Sequence[Row]:
     lab.train("conditional GAN", lab.game(gan), lab.batches(worn, contexts))
     encoder = LatentEncoder(gan.generator, channels=narrow_first).to(lab.device)
     lab.train(
-        "encoder", MaximumLikelihoodStep(encoder, seed=lab.seed), lab.batches(worn, contexts), n_steps=size.steps // 2
+        "encoder",
+        MaximumLikelihoodStep(encoder, seed=lab.seed),
+        lab.batches(worn, contexts),
+        n_steps=max(size.steps // 4, 1),
     )
 
     x, truth, behind = test[:n].to(lab.device), fresh[:n], behind[:n]
@@ -121,7 +124,7 @@ def _same_garment(lab: Lab, name: str, seed: int, channels: Sequence[int], worn:
     torch.manual_seed(seed)
     net = _SameGarment(worn.shape[1:], channels).to(lab.device)
     batches = lab.batches(worn, again, batch_size=64, seed=seed)
-    lab.train(name, MaximumLikelihoodStep(net, seed=seed), batches, n_steps=max(lab.size.steps // 3, 1))
+    lab.train(name, MaximumLikelihoodStep(net, seed=seed), batches, n_steps=max(lab.size.steps // 8, 1))
     return net.requires_grad_(False)
 
 
@@ -133,7 +136,7 @@ def _photograph(new: Tensor, level: Tensor, random: torch.Generator, *, behind: 
 
 def _clouds(like: Tensor, random: torch.Generator) -> Tensor:
     height, width = like.shape[2:]
-    return 2 * draw_clouds(len(like), (1, height, width), brightness=0.6, cells=2, generator=random) - 1
+    return 2 * draw_clouds(len(like), (1, height, width), brightness=0.4, cells=2, generator=random) - 1
 
 
 def _worn_measures(
@@ -295,7 +298,7 @@ ATTRIBUTE_EDITS: dict[str, Experiment] = {
             "level": Measure("share of changed images that the judge gives the level asked for", "higher"),
         },
         run=age_cgan,
-        cpu=Size(steps=1_200, batch_size=32, channels=(128, 64, 32), n_judged=200),
+        cpu=Size(steps=3_500, batch_size=32, channels=(128, 64, 32), n_judged=200),
         gpu=Size(steps=40_000, batch_size=128, channels=(256, 128), n_judged=1_000),
     ),
     "ic-gan": Experiment(
