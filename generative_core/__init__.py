@@ -103,6 +103,7 @@ from generative_core.latent.breeding import Genealogy, breed
 from generative_core.latent.augmentation import augment
 from generative_core.adversarial.attribute_gan import AttributeGAN
 from generative_core.adversarial.gan3d import GAN3D
+from generative_core.adversarial.vae_gan3d import VAEGAN3D
 from generative_core.adversarial.midinet import MidiNet
 from generative_core.adversarial.stack_gan import StackGAN
 from generative_core.adversarial.improved_gan import ImprovedGAN
@@ -144,6 +145,7 @@ __all__ = [
     "TPGAN",
     "VAE",
     "VAEGAN",
+    "VAEGAN3D",
     "WGANGP",
     "AISEstimate",
     "AbstractCritic",

@@ -8,7 +8,7 @@ import torch
 from scipy.ndimage import label
 from torch.testing import assert_close
 
-from benchmarks.data.voxels import KINDS, SIDE, all_outlines, draw_voxels, is_held_out, project
+from benchmarks.data.voxels import KINDS, SIDE, all_outlines, draw_voxels, is_held_out, photograph, project
 
 
 def some(kind: str | None = None, n: int = 64, seed: int = 0):
@@ -91,3 +91,18 @@ def test_the_view_shows_the_nearer_lighter_and_all_of_it():
     rows, columns = np.nonzero(images[0, 0].numpy() > -1)
     assert (rows.max(), columns.min()) == (3 * SIDE - 1, 0)
     assert (images[0] > -1).sum() == (images[1] > -1).sum() == 9  # 2 x 2 in front, and the edges of two faces
+
+
+def test_a_photograph_is_the_view_moved_by_up_to_three_pixels_in_one_light_before_dark_clouds():
+    volumes = some().volumes
+    views, photos = project(volumes), photograph(volumes, generator=torch.Generator().manual_seed(2))
+    assert photos.shape == views.shape
+    assert -1 <= photos.min() < photos.max() <= 1
+    for view, photo in zip(views, photos, strict=True):
+        fits = []
+        for down in range(-3, 4):
+            for right in range(-3, 4):
+                moved = view[0].roll((down, right), (0, 1))
+                ratio = ((photo[0] + 1) / (moved + 1))[moved > -1]
+                fits.append(ratio.max() - ratio.min() < 1e-4 and 0.5 <= ratio.mean() <= 1 and photo[0][moved == -1].max() <= 0)
+        assert sum(fits) == 1

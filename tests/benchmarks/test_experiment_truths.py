@@ -12,7 +12,7 @@ from benchmarks.data.scenes import all_words, draw_scenes
 from benchmarks.data.toys import RING
 from benchmarks.data.voxels import KINDS as SHAPES
 from benchmarks.data.voxels import draw_voxels
-from benchmarks.images.experiments import captions, chains, dance, melody, modes, poses, volumes
+from benchmarks.images.experiments import captions, chains, dance, melody, modes, poses, shapes, volumes
 from benchmarks.images.experiments.experiment import Size
 from benchmarks.images.experiments.frontal_faces import rank_1
 from benchmarks.images.experiments.hybrids import whitened
@@ -168,3 +168,14 @@ def test_the_kernel_estimate_of_gaussian_samples_is_their_density():
     x = torch.linspace(-2, 2, 9)
     found = chains.log_density(torch.randn(20_000, generator=random()), x).exp()
     assert_close(found, torch.distributions.Normal(0.0, 1.0).log_prob(x).exp(), atol=0.02, rtol=0)
+
+
+def test_the_shape_itself_is_all_its_own_and_the_nearest_image_is_one_in_another_light():
+    kinds = torch.arange(48) % len(SHAPES)
+    solid = draw_voxels(kinds, generator=random()).volumes
+    assert (shapes.overlap(solid, solid) == 1).all()
+    assert_close(shapes.overlap(solid[:1], torch.ones_like(solid[:1]))[0], solid[0].mean())
+    assert shapes.sound(solid) == {"largest piece": 1.0, "asymmetry": 0.0}
+    images = torch.rand(48, 1, 6, 6, generator=random())
+    order = torch.randperm(48, generator=random())
+    assert torch.equal(shapes.nearest(0.3 * images[order] + 0.2, images), order)

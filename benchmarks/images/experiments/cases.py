@@ -19,6 +19,7 @@ from benchmarks.images.experiments.poses import POSES
 from benchmarks.images.experiments.related import RELATED
 from benchmarks.images.experiments.repair import REPAIR
 from benchmarks.images.experiments.selection import SELECTION
+from benchmarks.images.experiments.shapes import SHAPES
 from benchmarks.images.experiments.small_objects import SMALL_OBJECTS
 from benchmarks.images.experiments.stylistic import STYLISTIC
 from benchmarks.images.experiments.super_resolution import SUPER_RESOLUTION
@@ -45,6 +46,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     **RELATED,
     **REPAIR,
     **SELECTION,
+    **SHAPES,
     **SMALL_OBJECTS,
     **STYLISTIC,
     **SUPER_RESOLUTION,

@@ -19,9 +19,9 @@ EVENT_SHAPE = (1, SIDE, SIDE, SIDE)
 
 def gan_3d(lab: Lab, size: Size) -> Sequence[Row]:
     n_train = 200 if lab.smoke else 10_000
-    train, _ = _shapes(lab, n_train, seed=lab.seed, held_out=False)
+    train, _ = draw_shapes(lab, n_train, seed=lab.seed, held_out=False)
     n = size.n_judged
-    test, _ = _shapes(lab, 2 * n, seed=JUDGE_SEED, held_out=True)
+    test, _ = draw_shapes(lab, 2 * n, seed=JUDGE_SEED, held_out=True)
     known = set(_as_bytes(train))
     models: dict[str, GAN3D] = {}
     for name, gate in (("gated", 0.8), ("always", 1.0)):
@@ -113,12 +113,12 @@ def nearest_probe(lab: Lab) -> float:
 
 def _labelled(lab: Lab) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     return (
-        _shapes(lab, N_LABELLED * len(KINDS), seed=JUDGE_SEED + 1, held_out=False),
-        _shapes(lab, lab.size.n_judged, seed=JUDGE_SEED + 2, held_out=True),
+        draw_shapes(lab, N_LABELLED * len(KINDS), seed=JUDGE_SEED + 1, held_out=False),
+        draw_shapes(lab, lab.size.n_judged, seed=JUDGE_SEED + 2, held_out=True),
     )
 
 
-def _shapes(lab: Lab, n: int, *, seed: int, held_out: bool) -> tuple[Tensor, Tensor]:
+def draw_shapes(lab: Lab, n: int, *, seed: int, held_out: bool) -> tuple[Tensor, Tensor]:
     """(volumes on the lab's device, kinds): as many of each kind."""
     kinds = torch.arange(n) % len(KINDS)
     drawn = draw_voxels(kinds, held_out=held_out, generator=torch.Generator().manual_seed(seed))
