@@ -92,6 +92,7 @@ from generative_core.diffusion.flow_matching import FlowMatching
 from generative_core.diffusion.solvers import euler_step, heun_step, midpoint_step
 from generative_core.adversarial.vae_gan import VAEGAN
 from generative_core.adversarial.alpha_gan import AlphaGAN
+from generative_core.latent.arithmetic import attribute_vector
 from generative_core.latent.interpolation import interpolate, walk
 from generative_core.latent.inversion import Inversion, invert
 from generative_core.latent.inpainting import inpaint
@@ -228,6 +229,7 @@ __all__ = [
     "TrainStep",
     "VariationalGaussianMixture",
     "annealed_importance_sampling",
+    "attribute_vector",
     "augment",
     "breed",
     "coding",

@@ -36,17 +36,17 @@ class VAEGAN3D(AbstractTwoPlayer):
         generator  reconstruction E_q ||G(z) - x||^2 - adversarial E log D(G(noise))
         critic     cross-entropy of x and G(noise), taught only while it can be fooled: `gate`, as in `GAN3D`
 
-    The norm is the sum over voxels.  A batch is (x, y): volumes (B, C, D, H, W) of occupancies in [0, 1] and an image of
-    each (B, C', H', W').  The networks are those of `GAN3D` and strided convolutions from the image, of
+    The norm is the sum over voxels.  A batch is (x, y): volumes (B, C, D, H, W) of occupancies in [0, 1] and an image
+    of each (B, C', H', W').  The networks are those of `GAN3D` and strided convolutions from the image, of
     `image_channels`.  `translate` makes a shape of an image, `sample` one of noise.  With `adversarial` = 0 the critic
     rests, and what is left is a VAE from images to shapes.
 
     Raises ValueError for events that are no volumes, a gate outside [0, 1], negative weights, and, when called, on
     images of another shape.
 
-    Paper: Wu et al. 2016, https://arxiv.org/abs/1610.07584, sec. 3.2, with the weights 1, 5 and 1e-4 of the game, the KL
-    and the reconstruction at 64 x 64 x 64 voxels.  Differs: the squared norm; other weights by default, for volumes of
-    16 x 16 x 16; and as `GAN3D` does.
+    Paper: Wu et al. 2016, https://arxiv.org/abs/1610.07584, sec. 3.2, whose weights are 1 of the game, 5 of the KL and
+    1e-4 of the reconstruction, at 64 x 64 x 64 voxels.  Differs: the squared norm; other weights by default, for
+    volumes of 16 x 16 x 16; and as `GAN3D` does.
     """
 
     generator: Coder[ConvEncoder]
@@ -89,9 +89,7 @@ class VAEGAN3D(AbstractTwoPlayer):
     def posterior(self, images: Float[Tensor, "B *S"]) -> DiagonalGaussian:
         """q(z | y).  Raises ValueError on images of another shape than declared."""
         if tuple(images.shape[1:]) != self.source_shape:
-            raise ValueError(
-                f"this VAEGAN3D was built for images {self.source_shape}, got {tuple(images.shape[1:])}"
-            )
+            raise ValueError(f"this VAEGAN3D was built for images {self.source_shape}, got {tuple(images.shape[1:])}")
         return DiagonalGaussian.from_raw(self.generator.encoder(images))
 
     def translate(self, images: Float[Tensor, "B *S"]) -> Float[Tensor, "B *E"]:
@@ -101,7 +99,7 @@ class VAEGAN3D(AbstractTwoPlayer):
     def sample(
         self, n: int, context: Float[Tensor, "n *K"] | None = None, *, generator: torch.Generator | None = None
     ) -> Float[Tensor, "n *E"]:
-        """n draws G(noise); `generator` is the random one.  Raises ValueError on a context: `translate` takes images."""
+        """n draws G(noise); `generator` is the random one.  Raises ValueError on a context: see `translate`."""
         return self.generator.decoder.sample(n, context, generator=generator)
 
     def draw(self, *batch: Tensor, generator: torch.Generator | None = None) -> _Draw:

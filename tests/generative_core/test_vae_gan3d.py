@@ -36,7 +36,8 @@ def gradients(net: VAEGAN3D, term: str, part: str) -> list[Tensor]:
 
 
 @pytest.mark.parametrize(
-    ("term", "parts"), [("adversarial", {"decoder"}), ("prior", {"encoder"}), ("reconstruction", {"encoder", "decoder"})]
+    ("term", "parts"),
+    [("adversarial", {"decoder"}), ("prior", {"encoder"}), ("reconstruction", {"encoder", "decoder"})],
 )
 def test_each_part_sees_its_own_losses(term, parts):
     net = model()

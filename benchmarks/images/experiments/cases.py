@@ -1,5 +1,6 @@
 """All experiments: one visible dict.  A new system is one entry in its family's file."""
 
+from benchmarks.images.experiments.arithmetic import ARITHMETIC
 from benchmarks.images.experiments.attribute_edits import ATTRIBUTE_EDITS
 from benchmarks.images.experiments.attributes import DRAWN_TO_ATTRIBUTES
 from benchmarks.images.experiments.captions import CAPTIONS
@@ -28,6 +29,7 @@ from benchmarks.images.experiments.unpaired import UNPAIRED
 from benchmarks.images.experiments.volumes import VOLUMES
 
 EXPERIMENTS: dict[str, Experiment] = {
+    **ARITHMETIC,
     **ATTRIBUTE_EDITS,
     **DRAWN_TO_ATTRIBUTES,
     **CAPTIONS,
