@@ -185,7 +185,8 @@ def latent_inpainting(lab: Lab, size: Size) -> Sequence[Row]:
         hidden=(8 * size.channels[0],),
         conditional=DiscretisedLogisticMixture(components=2, levels=256),
     ).to(lab.device)
-    lab.train("order-agnostic NADE", MaximumLikelihoodStep(nade, seed=lab.seed), lab.batches(task.train))
+    step = MaximumLikelihoodStep(nade, seed=lab.seed)
+    lab.train("order-agnostic NADE", step, lab.batches(task.train), n_steps=max(size.steps // 2, 1))
     hidden = torch.cat([torch.where(known > 0, x, 0), 1 - known], dim=1)
 
     filled: dict[str, Tensor] = {
@@ -268,7 +269,7 @@ LATENT_OPERATIONS: dict[str, Experiment] = {
             "accuracy": Measure("share of the filled images that the judge gives their class", "higher"),
         },
         run=latent_inpainting,
-        cpu=Size(steps=800, n_judged=1_600),
+        cpu=Size(steps=1_000, n_judged=1_600),
         gpu=Size(steps=40_000, batch_size=128, channels=(256, 128), n_judged=5_000),
     ),
 }
