@@ -31,17 +31,8 @@ REGIONS: dict[str, dict[Literal["train", "test"], Region]] = {
         "train": Region("china.jpg", 60, 80, 340, 200),
         "test": Region("china.jpg", 60, 200, 340, 320),
     },
-    "palace": {
-        "train": Region("china.jpg", 0, 0, 427, 320),
-        "test": Region("china.jpg", 0, 320, 427, 640),
-    },
-    "flower": {
-        "train": Region("flower.jpg", 0, 0, 427, 320),
-        "test": Region("flower.jpg", 0, 320, 427, 640),
-    },
 }
-"""Textures (the dahlia's petals, the crowns of the trees), contents (the pagoda) and whole photographs: the left half
-and the right."""
+"""Textures (the dahlia's petals, the crowns of the trees) and contents (the pagoda): the left half and the right."""
 
 
 @lru_cache

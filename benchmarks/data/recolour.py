@@ -33,5 +33,14 @@ def on_clutter(x: Tensor, *, generator: torch.Generator) -> Tensor:
     n, _, height, width = x.shape
     ink = (x + 1) / 2
     colour = 0.5 + 0.5 * torch.rand(n, 3, 1, 1, generator=generator)
-    clouds = F.interpolate(0.5 * torch.rand(n, 3, 4, 4, generator=generator), size=(height, width), mode="bilinear")
+    clouds = draw_clouds(n, (3, height, width), brightness=0.5, generator=generator)
     return 2 * (ink * colour + (1 - ink) * clouds) - 1
+
+
+def draw_clouds(
+    n: int, shape: tuple[int, int, int], *, brightness: float, generator: torch.Generator, cells: int = 4
+) -> torch.Tensor:
+    """(n, C, H, W) in [0, `brightness`]: even noise of `cells` x `cells`, with all between interpolated."""
+    channels, height, width = shape
+    coarse = brightness * torch.rand(n, channels, cells, cells, generator=generator)
+    return F.interpolate(coarse, size=(height, width), mode="bilinear")

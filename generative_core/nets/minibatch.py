@@ -24,7 +24,7 @@ class MinibatchDiscrimination(nn.Module):
 
     def forward(self, features: Float[Tensor, "B F"]) -> Float[Tensor, "B G"]:
         rows = self.project(features).unflatten(1, (self.kernels, -1)).transpose(0, 1)  # (B, K*C) -> (K, B, C)
-        distance = (rows[:, :, None] - rows[:, None]).abs().sum(-1)  # (K, B, B)
+        distance = torch.cdist(rows, rows, p=1)  # (K, B, B)
         return torch.cat([features, (-distance).exp().sum(2).T], dim=1)
 
 

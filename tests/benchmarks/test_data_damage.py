@@ -3,7 +3,7 @@
 import torch
 from torch.testing import assert_close
 
-from benchmarks.data.damage import FADE, WEAR_LEVELS, scratch, wear
+from benchmarks.data.damage import FADE, MOTH_HOLES, WEAR_LEVELS, scratch, wear
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -19,7 +19,7 @@ def test_wear_fades_by_its_level_and_makes_so_many_holes():
         rest = worn[k][worn[k] > -1]
         assert_close(rest, torch.full_like(rest, 2 * (1 - FADE * k) - 1))
         n_black = int((worn[k] == -1).sum())
-        assert 4 <= n_black <= 8 * k  # 2 holes a level of 4 pixels, which may overlap
+        assert 4 <= n_black <= 4 * MOTH_HOLES * k  # holes of 4 pixels, which may overlap
     assert images.min() == 1  # the given ones are left alone
     assert torch.equal(worn, wear(images, level, generator=seeded()))
     assert not torch.equal(worn, wear(images, level, generator=seeded(1)))

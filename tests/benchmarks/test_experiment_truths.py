@@ -218,9 +218,9 @@ def test_letters_drawn_anew_are_edited_and_those_left_as_they_are_keep_all_and_c
     known = [(letters.images, kind), *zip(edits.right, (kind, kind, other), strict=True)]
     judge = Judge(Known(*known), "", 1.0, 0.0)  # type: ignore[arg-type]  # in a judge's place
     anew = attribute_edits.edit_measures(judge, edits.right, edits)
-    assert (anew["both"], anew["changed"], anew["kept"], anew["PSNR edited"]) == (1.0, 1.0, 1.0, 60.0)
+    assert (anew["edited"], anew["changed"], anew["kept"], anew["PSNR edited"]) == (1.0, 1.0, 1.0, 60.0)
     left = attribute_edits.edit_measures(judge, [letters.images] * 3, edits)
-    assert (left["both"], left["changed"], left["kept"]) == (0.0, 0.0, 1.0)
+    assert (left["edited"], left["changed"], left["kept"]) == (0.0, 0.0, 1.0)
 
 
 def test_arithmetic_of_the_attributes_themselves_is_exact():

@@ -90,3 +90,12 @@ def test_identity_is_kept_by_the_features_and_lost_by_the_pixels():
     assert_close(new[:, :, 2:], identity[:, :, 2:].flip(2), atol=1e-6, rtol=0)
     assert torch.equal(kept.optimise(x, y).z, kept.optimise(x, y).z)
     assert (pixel.optimise(x, y).residual <= ((encoder.generator(pixel.guess(x), y) - x) ** 2).flatten(1).sum(1)).all()
+
+
+def test_a_prior_draws_the_latent_to_where_the_generator_was_trained():
+    """Each of z's two numbers is on four pixels: argmin 4 (z - a)^2 + prior/2 z^2 = a / (1 + prior/8)."""
+    torch.manual_seed(0)
+    encoder = LatentEncoder(Stripes(), encoder=linear())
+    x, y = pairs(8)
+    free, drawn = (AgeCGAN(encoder, features=None, prior=p, steps=400, lr=0.1).optimise(x, y).z for p in (0.0, 8.0))
+    assert_close(drawn, free / 2, atol=1e-3, rtol=0)

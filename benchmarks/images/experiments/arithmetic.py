@@ -10,7 +10,7 @@ from benchmarks.images.experiments.attribute_edits import EDIT_MEASURES, EDITED,
 from benchmarks.images.experiments.experiment import Experiment, Role, Row, Size
 from benchmarks.images.experiments.hybrids import LATENT, conv_vae
 from benchmarks.images.experiments.lab import Lab
-from generative_core import VAEGAN, AdversarialStep, MaximumLikelihoodStep, attribute_vector
+from generative_core import VAEGAN, MaximumLikelihoodStep, attribute_vector
 from generative_core.metrics import in_batches
 
 Net = Callable[[Tensor], Tensor]
@@ -21,7 +21,7 @@ def latent_arithmetic(lab: Lab, size: Size) -> Sequence[Row]:
     shape = train.images.shape[1:]
     torch.manual_seed(lab.seed)
     hybrid = VAEGAN(shape, latent=LATENT, channels=size.channels).to(lab.device)
-    lab.train("VAE/GAN", AdversarialStep(hybrid, lr=1e-3, seed=lab.seed), lab.batches(train.images))
+    lab.train("VAE/GAN", lab.game(hybrid), lab.batches(train.images))
     vae = conv_vae(shape, size).to(lab.device)
     lab.train("VAE", MaximumLikelihoodStep(vae, seed=lab.seed), lab.batches(train.images))
     codecs: dict[str, tuple[Role, Net, Net]] = {

@@ -11,7 +11,7 @@ from benchmarks.data.glyphs import COLOURS, LETTERS, draw_glyphs
 from benchmarks.images.experiments.experiment import Experiment, Measure, Row, Size
 from benchmarks.images.experiments.judging import FID
 from benchmarks.images.experiments.lab import Lab, fixed_random
-from generative_core import AdversarialStep, AttributeGAN
+from generative_core import AttributeGAN
 from generative_core.metrics import Judge, frechet_distance, in_batches
 
 ATTRIBUTES = ("letter", "colour", "bold", "slant")
@@ -51,10 +51,8 @@ def anime(lab: Lab, size: Size) -> Sequence[Row]:
             blocks=16 if size.channels[0] >= 64 else 2,
             critic_channels=tuple(2 * c for c in size.channels[::-1]),
             penalty=penalty,
-        ).to(lab.device)
-        trained = lab.train(
-            name, AdversarialStep(model, seed=lab.seed), lab.batches(train.images, train.codes), model=model
         )
+        trained = lab.train(name, lab.game(model), lab.batches(train.images, train.codes), model=model)
         assert isinstance(trained, AttributeGAN)
         with torch.no_grad():
             drawn[name] = trained.sample(n, test.codes, generator=lab.random(7))

@@ -19,7 +19,6 @@ from benchmarks.images.experiments.unconditional import DCGAN_UPDATES
 from generative_core import (
     DCGAN,
     EDM,
-    AdversarialStep,
     Churn,
     FlowMatching,
     MaximumLikelihoodStep,
@@ -91,7 +90,7 @@ def train_dcgan(lab: Lab, size: Size, task: ImageTask) -> DCGAN:
     torch.manual_seed(lab.seed)
     gan = DCGAN(task.data.event_shape, channels=size.channels).to(lab.device)
     n_steps = size.steps if lab.smoke else max(size.steps, DCGAN_UPDATES)
-    trained = lab.train("DCGAN", AdversarialStep(gan, seed=lab.seed), lab.batches(task.train), n_steps=n_steps, ema=EMA)
+    trained = lab.train("DCGAN", lab.game(gan), lab.batches(task.train), n_steps=n_steps, ema=EMA)
     assert isinstance(trained, DCGAN)
     return trained
 

@@ -11,7 +11,7 @@ from benchmarks.data import faces
 from benchmarks.images.experiments.experiment import Experiment, Measure, Row, Size
 from benchmarks.images.experiments.lab import JUDGE_SEED, LOSS_NETWORK_SEED, Lab
 from benchmarks.images.experiments.regression import train_reader
-from generative_core import TPGAN, AdversarialStep
+from generative_core import TPGAN
 from generative_core.metrics import JudgeCNN, in_batches, psnr
 from generative_core.nets.conv import ConvEncoder
 
@@ -60,7 +60,7 @@ def tp_gan(lab: Lab, size: Size) -> Sequence[Row]:
     for name, places in contenders.items():
         model = _model(lab, size, known, places)
         n_used = model.source_shape[0]  # without local paths there are no landmarks to see
-        lab.train(name, AdversarialStep(model, seed=lab.seed), _pairs(lab, size, n_used))
+        lab.train(name, lab.game(model), _pairs(lab, size, n_used))
         made[name] = in_batches(model.translate, source[:, :n_used])
     profile = source[:, :3]
     lab.picture([x[:12] for x in (profile, *made.values(), frontal)], "; ".join(["profiles", *made, "the truth"]))

@@ -51,7 +51,7 @@ def vae_gan(lab: Lab, size: Size) -> Sequence[Row]:
     task = image_task(lab)
     torch.manual_seed(lab.seed)
     net = VAEGAN(task.data.event_shape, latent=LATENT, channels=size.channels).to(lab.device)
-    lab.train("VAE/GAN", AdversarialStep(net, seed=lab.seed), lab.batches(task.train))
+    lab.train("VAE/GAN", lab.game(net), lab.batches(task.train))
     vae = conv_vae(task.data.event_shape, size).to(lab.device)
     lab.train("VAE", MaximumLikelihoodStep(vae, seed=lab.seed), lab.batches(task.train))
     x = task.test[: task.n]
@@ -120,9 +120,9 @@ def alpha_gan(lab: Lab, size: Size) -> Sequence[Row]:
     on_ring("autoencoder", MaximumLikelihoodStep(autoencoder, seed=lab.seed))
 
     images = AlphaGAN(task.data.event_shape, latent=LATENT, channels=size.channels).to(lab.device)
-    lab.train("alpha-GAN, images", AdversarialStep(images, seed=lab.seed), lab.batches(task.train))
+    lab.train("alpha-GAN, images", lab.game(images), lab.batches(task.train))
     dcgan = DCGAN(task.data.event_shape, latent=LATENT, channels=size.channels).to(lab.device)
-    lab.train("DCGAN, images", AdversarialStep(dcgan, seed=lab.seed), lab.batches(task.train))
+    lab.train("DCGAN, images", lab.game(dcgan), lab.batches(task.train))
 
     x, noise = task.test[: task.n], torch.randn(n_codes, 2, generator=lab.random(10), device=lab.device)
     with torch.no_grad():

@@ -11,7 +11,7 @@ from benchmarks.data import pairs
 from benchmarks.images.experiments.experiment import Experiment, Measure, Row, Size
 from benchmarks.images.experiments.judging import FID_TO_OTHERS, ImageTask, distance_to_others, image_task
 from benchmarks.images.experiments.lab import Lab
-from generative_core import AdversarialStep, Pix2Pix, Pix2PixHD
+from generative_core import Pix2Pix, Pix2PixHD
 from generative_core.metrics import accuracy, in_batches
 
 MEASURES = {
@@ -110,8 +110,7 @@ def _bounds(task: EdgesTask) -> list[Row]:
 
 def _trained(lab: Lab, name: str, model: Pix2Pix | Pix2PixHD, task: EdgesTask) -> Tensor:
     """The translations of the test edges by a model after its training."""
-    step = AdversarialStep(model.to(lab.device), seed=lab.seed)
-    lab.train(name, step, lab.batches(task.images.train, task.train_edges))
+    lab.train(name, lab.game(model), lab.batches(task.images.train, task.train_edges))
     return in_batches(model.translate, task.edges)
 
 

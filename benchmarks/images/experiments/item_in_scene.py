@@ -11,7 +11,7 @@ from benchmarks.images.experiments.experiment import Experiment, Measure, Row, S
 from benchmarks.images.experiments.image_pairs import laplacian_energy
 from benchmarks.images.experiments.judging import ImageTask, image_task
 from benchmarks.images.experiments.lab import JUDGE_SEED, Lab
-from generative_core import AdversarialStep, PixelDTGAN
+from generative_core import PixelDTGAN
 from generative_core.metrics import accuracy, in_batches
 
 MEASURES = {
@@ -74,7 +74,7 @@ def _converted(lab: Lab, size: Size, name: str, task: SceneTask, weights: tuple[
     model = PixelDTGAN(task.images.data.event_shape, channels=channels, real=real, domain=domain, l2=l2)
     lab.train(
         name,
-        AdversarialStep(model.to(lab.device), seed=lab.seed),
+        lab.game(model),
         lab.batches(task.images.train[:N_TRAIN], task.train_scenes),
     )
     return in_batches(model.translate, task.scenes)

@@ -13,7 +13,15 @@ from torch import Tensor, nn
 from benchmarks.data import DataSet, Pixels, load
 from benchmarks.images.experiments.experiment import Size
 from gail_suite.demonstrations.atomic import atomic_path
-from generative_core import ExponentialMovingAverage, ShuffledBatches, TrainStep, fit
+from generative_core import (
+    AbstractTwoPlayer,
+    AdversarialStep,
+    ExponentialMovingAverage,
+    ShuffledBatches,
+    TrainStep,
+    fit,
+    linear_decay,
+)
 from generative_core.metrics import Judge, JudgeConfig, load_judge
 from generative_core.training.fit import Hook
 from generative_core.training.hooks import image_grid
@@ -24,6 +32,7 @@ SECOND_JUDGE_SEED = 900_002  # of a judge that reports where the first one was s
 JUDGED_SEED = 900_003  # of drawn data that judges learn from and contenders are tested on: the same for all runs
 LOSS_NETWORK_SEED = 17
 SMOKE_DATA = "digits-28"  # stands in for data that are files
+FULL_LENGTH = 10_000  # updates from which a game is trained by its paper's settings
 
 
 def fixed_random(stream: int = 0) -> torch.Generator:
@@ -95,6 +104,20 @@ class Lab:
         return ShuffledBatches(
             *on_device, batch_size=batch_size or self.size.batch_size, seed=self.seed if seed is None else seed
         )
+
+    def game(
+        self, model: AbstractTwoPlayer, *, lr: float = 2e-4, short_lr: float = 1e-3, **settings: Any
+    ) -> AdversarialStep:
+        """The step of a game on the lab's device: by `lr`, the paper's, where it is as long as the paper's.
+
+        A short game has to make longer steps, `short_lr`, and dwindling ones to settle in its few updates.
+        `settings` are further ones of `AdversarialStep`.
+        """
+        model.to(self.device)
+        if self.size.steps >= FULL_LENGTH:
+            return AdversarialStep(model, lr=lr, seed=self.seed, **settings)
+        decay = linear_decay(self.size.steps, final=0.1)
+        return AdversarialStep(model, lr=short_lr, schedule=decay, seed=self.seed, **settings)
 
     def train(
         self,

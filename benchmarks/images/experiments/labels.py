@@ -11,7 +11,6 @@ from benchmarks.images.experiments.experiment import Experiment, Measure, Row, S
 from benchmarks.images.experiments.judging import FID, ImageTask, image_task, judge_samples
 from benchmarks.images.experiments.lab import Lab
 from generative_core import (
-    AdversarialStep,
     ClassConditionalGaussian,
     ConditionalGAN,
     SemiSupervisedGAN,
@@ -23,7 +22,7 @@ N_LABELS = (100, 300, 1_000)
 FEATURES = 128
 DROPOUT = 0.3
 LR = 1e-3  # of everything that classifies
-LONG, LR_LONG = 10_000, 3e-4  # the paper's, for games of its length
+LR_LONG = 3e-4  # the paper's, for games of its length
 CEILING_EPOCHS = 3  # of all labelled images
 
 AGREEMENT = Measure("share of the samples to which the judge gives the class asked for", "higher")
@@ -41,8 +40,7 @@ def conditional(lab: Lab, size: Size) -> Sequence[Row]:
     for name, told in (("conditional GAN", contexts), ("labels shuffled", contexts[order])):
         torch.manual_seed(lab.seed)
         game = ConditionalGAN(task.data.event_shape, context_features=n_classes, channels=size.channels)
-        step = AdversarialStep(game.to(lab.device), seed=lab.seed)
-        models[name] = lab.train(name, step, lab.batches(task.train, told))
+        models[name] = lab.train(name, lab.game(game), lab.batches(task.train, told))
     models["a Gaussian a class"] = ClassConditionalGaussian(task.data.event_shape, n_classes=n_classes).fit(
         task.train, labels
     )
@@ -88,7 +86,7 @@ def semi_supervised(lab: Lab, size: Size) -> Sequence[Row]:
             data.event_shape, n_classes=data.n_classes, channels=size.channels, trunk=trunk(data.event_shape, size)
         )
         batches = with_labelled(lab, train, x, y)
-        step = AdversarialStep(game.to(lab.device), lr=LR if size.steps < LONG else LR_LONG, seed=lab.seed)
+        step = lab.game(game, lr=LR_LONG)
         model: Any = lab.train(f"K + 1 GAN, {n} labels", step, batches)
         errors["K + 1 GAN"][measure] = 1 - accuracy(Classes(model), test, labels_test)
         with torch.no_grad():

@@ -50,6 +50,7 @@ class Plane:
         self.law = law
         self.prefix = prefix
         self.train_data, _ = law.sample(N_TRAIN, generator=torch.Generator().manual_seed(lab.seed))
+        self.unit = float(self.train_data.std())  # games play on data of unit scale, as their step sizes suppose
         self.drawn: dict[str, Tensor] = {}
         lab.record(f"{len(law.centres)} Gaussians", centres=[list(c) for c in law.centres], std=law.std, rows=N_TRAIN)
 
@@ -63,9 +64,9 @@ class Plane:
         step = AdversarialStep(make().to(self.lab.device), **settings)
         if clip:
             clip_critic(step, clip)
-        model: Any = self.lab.train(f"{self.prefix}{name}", step, self.lab.batches(self.train_data))
+        model: Any = self.lab.train(f"{self.prefix}{name}", step, self.lab.batches(self.train_data / self.unit))
         with torch.no_grad():
-            return self.measure(name, model.sample(self.n, generator=self.lab.random(7)).cpu())
+            return self.measure(name, self.unit * model.sample(self.n, generator=self.lab.random(7)).cpu())
 
     def gaussian(self) -> dict[str, float]:
         """The trivial way."""

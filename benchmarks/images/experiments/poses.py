@@ -11,7 +11,7 @@ from benchmarks.images.experiments.experiment import Experiment, Measure, Row, S
 from benchmarks.images.experiments.image_pairs import laplacian_energy
 from benchmarks.images.experiments.lab import JUDGE_SEED, Lab
 from benchmarks.images.experiments.regression import train_reader
-from generative_core import PG2, AdversarialStep
+from generative_core import PG2
 from generative_core.metrics import in_batches
 from generative_core.nets.conv import ConvEncoder
 
@@ -50,7 +50,7 @@ def pg2(lab: Lab, size: Size) -> Sequence[Row]:
     model = PG2(
         SHAPE, pose_channels=len(sticks.JOINTS), channels=(*channels, channels[-1]), critic_channels=channels
     ).to(lab.device)
-    lab.train("PG2", AdversarialStep(model, seed=lab.seed), _figure_batches(lab, size))
+    lab.train("PG2", lab.game(model), _figure_batches(lab, size))
     figures = draw_figures(size.n_judged, generator=torch.Generator().manual_seed(JUDGE_SEED))
     target, source, mask, joints = (part.to(lab.device) for part in figures)
     reader = joint_reader(lab)

@@ -12,7 +12,7 @@ from benchmarks.data.recolour import on_clutter
 from benchmarks.images.experiments.experiment import Experiment, Measure, Row, Size
 from benchmarks.images.experiments.lab import JUDGE_SEED, LOSS_NETWORK_SEED, Lab, fixed_random
 from benchmarks.images.experiments.unpaired import unpaired
-from generative_core import DTN, AdversarialStep, DiscoGAN, MaximumLikelihoodStep
+from generative_core import DTN, DiscoGAN, MaximumLikelihoodStep
 from generative_core.metrics import JudgeCNN, JudgeConfig, accuracy, in_batches, train_judge
 from generative_core.metrics.judges import weights_sha256
 from generative_core.nets.conv import ConvEncoder
@@ -55,7 +55,7 @@ def disco_gan(lab: Lab, size: Size) -> Sequence[Row]:
         shape = x_test.shape[1:]
         channels = size.channels[::-1]
         model = DiscoGAN(shape, reconstruction_x=there, reconstruction_y=back, latent=32, channels=channels)
-        step = AdversarialStep(model.to(lab.device), lr=1e-3 if size.steps <= 10_000 else 2e-4, seed=lab.seed)
+        step = lab.game(model)
         lab.train(name, step, unpaired(lab, x.images, y.images))
         made = in_batches(model.eval().translate, x_test)
         pictures.append(made[:12])
@@ -171,7 +171,7 @@ def dtn(lab: Lab, size: Size) -> Sequence[Row]:
     for name, const, identity in contenders:
         torch.manual_seed(lab.seed)
         model = DTN(target.shape[1:], _Features(f), const=const, identity=identity, channels=size.channels)
-        step = AdversarialStep(model.to(lab.device), lr=5e-4 if size.steps <= 10_000 else 2e-4, seed=lab.seed)
+        step = lab.game(model, short_lr=5e-4)
         lab.train(name, step, unpaired(lab, source, target))
         made = in_batches(model.eval().translate, source_test)
         pictures.append(made[:12])

@@ -9,7 +9,7 @@ from benchmarks.data.holes import Damaged, fill_biharmonic, fill_nearest, punch,
 from benchmarks.images.experiments.experiment import Experiment, Measure, Role, Row, Size
 from benchmarks.images.experiments.judging import FID_TO_OTHERS, ImageTask, distance_to_others, image_task
 from benchmarks.images.experiments.lab import Lab, fixed_random
-from generative_core import AdversarialStep, ContextEncoder
+from generative_core import ContextEncoder
 from generative_core.adversarial.networks import start_small
 from generative_core.metrics import accuracy, in_batches
 from generative_core.nets.unet import UNet
@@ -100,7 +100,7 @@ def place_unknown(x: Tensor, generator: torch.Generator) -> Damaged:
 
 
 def train(lab: Lab, task: ImageTask, name: str, model: ContextEncoder, damage: Damage) -> ContextEncoder:
-    step = AdversarialStep(model.to(lab.device), lr=1e-3, lr_critic=2e-4, seed=lab.seed)
+    step = lab.game(model, lr=1e-3, lr_critic=2e-4)
     trained = lab.train(name, step, damaged_batches(lab, task.train, damage))
     assert isinstance(trained, ContextEncoder)
     return trained

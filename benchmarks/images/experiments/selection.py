@@ -43,7 +43,7 @@ def gan_breeder(lab: Lab, size: Size) -> Sequence[Row]:
     n_classes = task.data.n_classes
     gan = ConditionalGAN(task.data.event_shape, context_features=n_classes, latent=LATENT, channels=size.channels)
     batches = lab.batches(task.train, task.data.contexts("train"))
-    lab.train("conditional GAN", AdversarialStep(gan.to(lab.device), seed=lab.seed), batches)
+    lab.train("conditional GAN", lab.game(gan), batches)
     labels, labels_test = (task.data.labels(split) for split in ("train", "test"))
     second = lab.judge(
         "fashion-mnist, second judge", task.train, labels, task.test, labels_test, seed=SECOND_JUDGE_SEED

@@ -12,7 +12,7 @@ from benchmarks.data.voxels import photograph, project
 from benchmarks.images.experiments.experiment import Experiment, Measure, Role, Row, Size
 from benchmarks.images.experiments.lab import JUDGE_SEED, Lab
 from benchmarks.images.experiments.volumes import EVENT_SHAPE, asymmetry, draw_shapes, largest_piece
-from generative_core import VAEGAN3D, AdversarialStep
+from generative_core import VAEGAN3D
 from generative_core.metrics import density_coverage, in_batches
 
 N_SHOWN = 12
@@ -56,7 +56,7 @@ def vae_gan_3d(lab: Lab, size: Size) -> Sequence[Row]:
             image_channels=(*size.channels[::-1], size.channels[0]),
             **weights,
         ).to(lab.device)
-        trained = lab.train(name, AdversarialStep(model, lr=1e-3, seed=lab.seed), lab.batches(*train))
+        trained = lab.train(name, lab.game(model), lab.batches(*train))
         assert isinstance(trained, VAEGAN3D)
         made[name] = role, in_batches(trained.translate, test.images)
         with torch.no_grad():

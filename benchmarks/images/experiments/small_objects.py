@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from benchmarks.images.experiments.experiment import Experiment, Measure, Row, Size
 from benchmarks.images.experiments.lab import LOSS_NETWORK_SEED, Lab
 from benchmarks.images.experiments.super_resolution import shrink
-from generative_core import AdversarialStep, MaximumLikelihoodStep, PerceptualGAN
+from generative_core import MaximumLikelihoodStep, PerceptualGAN
 from generative_core.metrics import JudgeConfig, accuracy, frechet_distance, in_batches, load_judge
 
 N_SHOWN = 14
@@ -44,7 +44,7 @@ def perceptual_gan(lab: Lab, size: Size) -> Sequence[Row]:
             adversarial=adversarial,
             perception=perception,
         ).to(lab.device)
-        trained = lab.train(name, AdversarialStep(gan, lr=5e-4, seed=lab.seed), lab.batches(*batch))
+        trained = lab.train(name, lab.game(gan, short_lr=5e-4), lab.batches(*batch))
         assert isinstance(trained, PerceptualGAN)
         gans[name] = trained
     tuned = Classifier(base).to(lab.device)

@@ -96,14 +96,15 @@ def fidelity(x: Tensor, truth: Tensor) -> dict[str, float]:
 
 
 def srgan_photos(lab: Lab, size: Size) -> Sequence[Row]:
-    """The left halves of two photographs to learn from, their right halves to judge: no claim about others."""
-    n_train, n = 2_000 if not lab.smoke else 50, size.n_judged // 2
+    """The left halves of three motifs of two photographs to learn from, the right ones to judge; nothing is claimed of
+    other photographs."""
+    n_train, n = 1_500 if not lab.smoke else 50, size.n_judged // len(PHOTOS) // 2 * 2
     own, fixed = torch.Generator().manual_seed(lab.seed + 5), torch.Generator().manual_seed(JUDGE_SEED)
     train = torch.cat([crops(name, "train", n_train, generator=own) for name in PHOTOS]).to(lab.device)
-    # in turn, so that the truth and what it is compared with show the same two photographs
+    # in turn, so that the truth and what it is compared with show the same motifs
     test = torch.stack([crops(name, "test", n, generator=fixed) for name in PHOTOS], dim=1).flatten(0, 1)
     truth, others = test.to(lab.device).chunk(2)
-    lab.record("crops of two photographs, halved", n_train=len(train), n_test=len(truth), side=train.shape[2])
+    lab.record("crops of petals, leaves and a tower", n_train=len(train), n_test=len(truth), side=train.shape[2])
     eyes = seeing(lab, JUDGE_SEED, channels=(12, 24, 48), kernel=5)
     models = enlargers(lab, size, train, _Deepest(seeing(lab, LOSS_NETWORK_SEED, channels=(16, 32, 48))))
     made = enlarged(lab, models, shrink(truth), truth)
@@ -118,7 +119,7 @@ def srgan_photos(lab: Lab, size: Size) -> Sequence[Row]:
     return [*(judge(name, ROLES[name], x) for name, x in made.items()), judge("the truth", "ceiling", truth)]
 
 
-PHOTOS = ("palace", "flower")
+PHOTOS = ("petals", "leaves", "tower")  # the rest of the photographs is out of focus, or sky
 
 
 class _Deepest(nn.Module):
@@ -201,7 +202,7 @@ SUPER_RESOLUTION: dict[str, Experiment] = {
         gpu=Size(steps=40_000, channels=(64, 64, 32), n_judged=5_000),
     ),
     "srgan-photos": Experiment(
-        about="SRGAN on crops of two photographs",
+        about="SRGAN on crops of photographs",
         paper="https://arxiv.org/abs/1609.04802",
         question="are colours and textures more like the truth to a network, though farther from it by pixels?",
         measures={

@@ -25,7 +25,6 @@ CLIPPED_BETAS = (0.0, 0.99)  # Adam without momentum is that paper's RMSprop, bu
 DCGAN_UPDATES = 2_000  # of DCGAN at the preset cpu, wherever it is what others are compared with
 N_PROBE = 1_000  # labelled events of the linear classifier
 N_REFERENCE = 64
-FULL_LENGTH = 10_000  # updates from which the paper's step size is used; a short training needs a longer step
 
 PROBE = Measure("accuracy on test images of a linear classifier with 1 000 labels, on features or raw pixels", "higher")
 
@@ -39,10 +38,9 @@ class Contest:
         self.strips: dict[str, Tensor] = {"test images": self.task.test[:12]}
 
     def play(self, name: str, make: Callable[[], AbstractTwoPlayer], *, clip: float = 0.0, **settings: Any) -> Any:
-        """Train one; `settings` are those of `AdversarialStep`.  `clip` > 0 bounds the critic's parameters."""
+        """Train one; `settings` are those of `Lab.game`.  `clip` > 0 bounds the critic's parameters."""
         torch.manual_seed(self.lab.seed)
-        model = make().to(self.lab.device)
-        step = AdversarialStep(model, seed=self.lab.seed, **settings)
+        step = self.lab.game(make(), **settings)
         if clip:
             clip_critic(step, clip)
         return self.lab.train(name, step, self.lab.batches(self.task.train))
@@ -89,18 +87,16 @@ def dcgan(lab: Lab, size: Size) -> Sequence[Row]:
 def wgan_gp(lab: Lab, size: Size) -> Sequence[Row]:
     contest = Contest(lab)
     shape = contest.task.data.event_shape
-    is_long = size.steps >= FULL_LENGTH
     make = lambda penalty: WGANGP(shape, channels=size.channels, penalty=penalty)  # noqa: E731
-    penalised = contest.play(
-        "WGAN-GP", lambda: make(10.0), lr=1e-4 if is_long else 5e-4, critic_steps=5, betas=(0.0, 0.9)
-    )
+    penalised = contest.play("WGAN-GP", lambda: make(10.0), lr=1e-4, short_lr=5e-4, critic_steps=5, betas=(0.0, 0.9))
     # each by the settings of its own paper, which for clipped weights has a smaller step and no momentum; it differs
     # from that paper in the critic, which has no batch norm here, so that the bound is all that tells the two apart
     clipped = contest.play(
         "weights clipped",
         lambda: make(0.0),
         clip=CLIP,
-        lr=5e-5 if is_long else 2.5e-4,
+        lr=5e-5,
+        short_lr=2.5e-4,
         critic_steps=5,
         betas=CLIPPED_BETAS,
     )

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from benchmarks.data.recolour import KINDS, read_kind, recolour
 from benchmarks.images.experiments.experiment import Experiment, Measure, Row, Size
 from benchmarks.images.experiments.lab import Lab
-from generative_core import AdversarialStep, CycleGAN, MaximumLikelihoodStep, linear_decay
+from generative_core import CycleGAN, MaximumLikelihoodStep
 from generative_core.metrics import in_batches, psnr
 from generative_core.nets.unet import UNet
 
@@ -52,9 +52,7 @@ def cycle_gan(lab: Lab, size: Size) -> Sequence[Row]:
             blocks=3,
             critic_channels=size.channels[::-1],
         ).to(lab.device)
-        lr = 2e-4 if size.steps > 10_000 else 1e-3  # a short run makes up for it with larger steps
-        step = AdversarialStep(model, seed=lab.seed, lr=lr, schedule=linear_decay(size.steps, final=0.1))
-        lab.train(name, step, unpaired(lab, x[:half], y[half : 2 * half]))
+        lab.train(name, lab.game(model), unpaired(lab, x[:half], y[half : 2 * half]))
         model.eval()
         made, back = in_batches(model.translate, x_test), in_batches(model.translate_back, y_test)
         rows.append(Row(name, "ours" if not rows else "ablation", judged(made, back)))

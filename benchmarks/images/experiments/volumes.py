@@ -10,7 +10,7 @@ from torch import Tensor
 from benchmarks.data.voxels import KINDS, SIDE, draw_voxels, project
 from benchmarks.images.experiments.experiment import Experiment, Measure, Row, Size
 from benchmarks.images.experiments.lab import JUDGE_SEED, Lab
-from generative_core import GAN3D, AdversarialStep
+from generative_core import GAN3D
 from generative_core.metrics import density_coverage, in_batches
 
 N_LABELLED = 10  # shapes of each kind that a probe learns from
@@ -27,7 +27,7 @@ def gan_3d(lab: Lab, size: Size) -> Sequence[Row]:
     for name, gate in (("gated", 0.8), ("always", 1.0)):
         torch.manual_seed(lab.seed)
         model = GAN3D(EVENT_SHAPE, channels=size.channels, gate=gate).to(lab.device)
-        trained = lab.train(name, AdversarialStep(model, lr=1e-3, seed=lab.seed), lab.batches(train))
+        trained = lab.train(name, lab.game(model), lab.batches(train))
         assert isinstance(trained, GAN3D)
         models[name] = trained
     with torch.no_grad():
