@@ -27,7 +27,7 @@ def stack_gan(lab: Lab, size: Size) -> Sequence[Row]:
         torch.manual_seed(lab.seed)
         shape = tuple(images.shape[1:])
         model = StackGAN(shape, text_features=N_WORDS, below=below, channels=size.channels, mismatch=mismatch)
-        step = lab.game(model)
+        step = lab.game(model, n_steps=n_steps)
         trained = lab.train(name, step, lab.batches(images, text), n_steps=n_steps)
         assert isinstance(trained, StackGAN)
         return trained

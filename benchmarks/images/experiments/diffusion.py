@@ -15,7 +15,7 @@ from benchmarks.images.experiments.judging import (
     real_samples,
 )
 from benchmarks.images.experiments.lab import Lab
-from benchmarks.images.experiments.unconditional import DCGAN_UPDATES
+from benchmarks.images.experiments.unconditional import UNCONDITIONAL
 from generative_core import (
     DCGAN,
     EDM,
@@ -85,12 +85,15 @@ def edm(lab: Lab, size: Size) -> Sequence[Row]:
 
 
 def train_dcgan(lab: Lab, size: Size, task: ImageTask) -> DCGAN:
-    """What is compared with: the networks and updates of the experiment `dcgan`, from the run's seed, averaged as the
-    denoisers are."""
+    """What is compared with: the networks and updates of the experiment `dcgan` at the same preset, from the run's
+    seed."""
     torch.manual_seed(lab.seed)
-    gan = DCGAN(task.data.event_shape, channels=size.channels).to(lab.device)
-    n_steps = size.steps if lab.smoke else max(size.steps, DCGAN_UPDATES)
-    trained = lab.train("DCGAN", lab.game(gan), lab.batches(task.train), n_steps=n_steps, ema=EMA)
+    presets = UNCONDITIONAL["dcgan"]
+    if not lab.smoke:
+        size = presets.cpu if size.steps < presets.gpu.steps else presets.gpu
+    gan = DCGAN(task.data.event_shape, channels=size.channels)
+    batches = lab.batches(task.train, batch_size=size.batch_size)
+    trained = lab.train("DCGAN", lab.game(gan, n_steps=size.steps), batches, n_steps=size.steps)
     assert isinstance(trained, DCGAN)
     return trained
 

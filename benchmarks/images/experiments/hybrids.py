@@ -184,7 +184,7 @@ HYBRIDS: dict[str, Experiment] = {
             "MSE": Measure("mean squared error of the reconstructions, pixels in [-1, 1]", "lower"),
         },
         run=vae_gan,
-        cpu=Size(steps=800),
+        cpu=Size(steps=1_200, batch_size=32, channels=(128, 64, 32)),
         gpu=Size(steps=40_000, batch_size=128, channels=(256, 128), n_judged=5_000),
     ),
     "alpha-gan": Experiment(
@@ -197,7 +197,7 @@ HYBRIDS: dict[str, Experiment] = {
             "FID": FID,
         },
         run=alpha_gan,
-        cpu=Size(steps=800),
+        cpu=Size(steps=1_200, batch_size=32, channels=(128, 64, 32)),
         gpu=Size(steps=40_000, batch_size=128, channels=(256, 128), n_judged=5_000),
     ),
 }

@@ -106,17 +106,24 @@ class Lab:
         )
 
     def game(
-        self, model: AbstractTwoPlayer, *, lr: float = 2e-4, short_lr: float = 1e-3, **settings: Any
+        self,
+        model: AbstractTwoPlayer,
+        *,
+        n_steps: int | None = None,
+        lr: float = 2e-4,
+        short_lr: float = 1e-3,
+        **settings: Any,
     ) -> AdversarialStep:
         """The step of a game on the lab's device: by `lr`, the paper's, where it is as long as the paper's.
 
-        A short game has to make longer steps, `short_lr`, and dwindling ones to settle in its few updates.
-        `settings` are further ones of `AdversarialStep`.
+        A short game has to make longer steps, `short_lr`, and dwindling ones to settle in its few updates, `n_steps`
+        or the size's.  `settings` are further ones of `AdversarialStep`.
         """
         model.to(self.device)
-        if self.size.steps >= FULL_LENGTH:
+        n_steps = n_steps or self.size.steps
+        if n_steps >= FULL_LENGTH:
             return AdversarialStep(model, lr=lr, seed=self.seed, **settings)
-        decay = linear_decay(self.size.steps, final=0.1)
+        decay = linear_decay(n_steps, final=0.1)
         return AdversarialStep(model, lr=short_lr, schedule=decay, seed=self.seed, **settings)
 
     def train(
@@ -157,7 +164,7 @@ class Lab:
 
         `caption` says what each row is, from the top.
         """
-        self.caption = caption
+        self.caption = f"From the top: {caption}"
         if self.picture_file is None:
             return
         from matplotlib.image import imsave

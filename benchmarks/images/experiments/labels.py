@@ -184,7 +184,7 @@ LABELS: dict[str, Experiment] = {
         question="does the generator draw the class that it is told?",
         measures={"agreement": AGREEMENT, "tstr": TSTR, "FID": FID},
         run=conditional,
-        cpu=Size(steps=2_000),
+        cpu=Size(steps=2_500, batch_size=32, channels=(128, 64, 32)),
         gpu=Size(steps=40_000, batch_size=128, channels=(256, 128), n_judged=5_000),
     ),
     "semi-supervised-gan": Experiment(

@@ -39,7 +39,7 @@ NORMAL = (2, 6, 9)  # pullovers, shirts and ankle boots, which others look like;
 def train_dcgan(lab: Lab, name: str, x: Tensor, size: Size, *, n_steps: int | None = None) -> DCGAN:
     """A small DCGAN of these images, in evaluation mode."""
     model = DCGAN(tuple(x.shape[1:]), latent=LATENT, channels=size.channels).to(lab.device)
-    lab.train(name, lab.game(model), lab.batches(x), n_steps=n_steps)
+    lab.train(name, lab.game(model, n_steps=n_steps), lab.batches(x), n_steps=n_steps)
     return model
 
 

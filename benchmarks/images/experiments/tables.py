@@ -81,12 +81,12 @@ def _section(runs: Sequence[Result], pictures: Path) -> str:
             "",
             f"![{first['caption']}]({picture.parent.name}/{picture.name})",
             "",
-            f"*From the top: {first['caption']}.*",
+            f"*{first['caption']}.*",
         ]
     lines += [
         "",
-        f"{_minutes(runs)} minutes on {first['device']}, {first['threads']} threads; seeds "
-        f"{', '.join(str(run['seed']) for run in runs)}: `{first['command']}`",
+        f"{_minutes(runs)} minutes on {first['device']}, {_count(first['threads'], 'thread')}; seed"
+        f"{'s' if len(runs) > 1 else ''} {', '.join(str(run['seed']) for run in runs)}: `{first['command']}`",
         "",
     ]
     return "\n".join(lines)
@@ -98,6 +98,10 @@ def _each_seed(runs: Sequence[Result], row_name: str, measure: str) -> str:
         values = [row["values"][measure] for row in run["rows"] if row["name"] == row_name and measure in row["values"]]
         shown += [f"{values[0]:.3g}" if abs(values[0]) < 1000 else f"{values[0]:,.0f}"] if values else []
     return ", ".join(shown) or "-"
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
 
 
 def _minutes(runs: Sequence[Result]) -> str:

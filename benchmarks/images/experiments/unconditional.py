@@ -22,7 +22,6 @@ from generative_core.metrics import in_batches, tstr
 
 CLIP = 0.01  # of the weights in the paper that WGAN-GP answers: https://arxiv.org/abs/1701.07875
 CLIPPED_BETAS = (0.0, 0.99)  # Adam without momentum is that paper's RMSprop, but for the correction of its first steps
-DCGAN_UPDATES = 2_000  # of DCGAN at the preset cpu, wherever it is what others are compared with
 N_PROBE = 1_000  # labelled events of the linear classifier
 N_REFERENCE = 64
 
@@ -70,7 +69,7 @@ class Contest:
 def dcgan(lab: Lab, size: Size) -> Sequence[Row]:
     contest = Contest(lab)
     shape = contest.task.data.event_shape
-    width = 16 * size.channels[0]
+    width = 8 * size.channels[0]
     hidden = (width, width)
     untrained: Any = DCGAN(shape, channels=size.channels).to(lab.device).eval()
     conv = contest.play("DCGAN", lambda: DCGAN(shape, channels=size.channels))
@@ -168,7 +167,14 @@ def improved_gan(lab: Lab, size: Size) -> Sequence[Row]:
     return [*rows, *contest.bounds()]
 
 
-GPU = Size(steps=40_000, batch_size=64, channels=(256, 128), n_judged=5_000)
+GPU = Size(steps=40_000, batch_size=64, channels=(256, 128, 64), n_judged=5_000)
+DEEP = (128, 64, 32)  # of generators whose maps start at 3 x 3: a level more is worth more than half the batch
+
+
+def cpu(steps: int) -> Size:
+    """What two cores bear."""
+    return Size(steps=steps, batch_size=32, channels=DEEP)
+
 
 UNCONDITIONAL: dict[str, Experiment] = {
     "dcgan": Experiment(
@@ -178,8 +184,8 @@ UNCONDITIONAL: dict[str, Experiment] = {
         "better classifiers than pixels?",
         measures={**SAMPLES, "probe": PROBE},
         run=dcgan,
-        cpu=Size(steps=DCGAN_UPDATES),
-        gpu=Size(steps=40_000, batch_size=128, channels=(256, 128), n_judged=5_000),
+        cpu=cpu(2_500),
+        gpu=Size(steps=40_000, batch_size=128, channels=(256, 128, 64), n_judged=5_000),
     ),
     "wgan-gp": Experiment(
         about="WGAN-GP",
@@ -187,7 +193,7 @@ UNCONDITIONAL: dict[str, Experiment] = {
         question="is a penalty on the critic's slope better than clipped weights?",
         measures=SAMPLES,
         run=wgan_gp,
-        cpu=Size(steps=500),
+        cpu=cpu(500),
         gpu=GPU,
     ),
     "hinge-gan": Experiment(
@@ -196,7 +202,7 @@ UNCONDITIONAL: dict[str, Experiment] = {
         question="does a critic whose layers are 1-Lipschitz make better images?",
         measures=SAMPLES,
         run=hinge_gan,
-        cpu=Size(steps=2_000),
+        cpu=cpu(2_500),
         gpu=GPU,
     ),
     "dragan": Experiment(
@@ -205,7 +211,7 @@ UNCONDITIONAL: dict[str, Experiment] = {
         question="does a critic that is smooth around the data make better images?",
         measures=SAMPLES,
         run=dragan,
-        cpu=Size(steps=1_500),
+        cpu=cpu(1_500),
         gpu=GPU,
     ),
     "improved-gan-images": Experiment(
@@ -214,7 +220,7 @@ UNCONDITIONAL: dict[str, Experiment] = {
         question="what does each technique do to the images?",
         measures=SAMPLES,
         run=improved_gan,
-        cpu=Size(steps=800),
+        cpu=cpu(1_000),
         gpu=GPU,
     ),
 }
