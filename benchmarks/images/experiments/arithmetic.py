@@ -76,7 +76,7 @@ ARITHMETIC: dict[str, Experiment] = {
         question="does the mean code with an attribute, less that without, change it in a letter and nothing else?",
         measures=EDIT_MEASURES,
         run=latent_arithmetic,
-        cpu=Size(steps=800, n_judged=500),
+        cpu=Size(steps=1_200, batch_size=32, channels=(128, 64, 32), n_judged=500),
         gpu=Size(steps=20_000, batch_size=128, channels=(256, 128), n_judged=1_000),
     ),
 }

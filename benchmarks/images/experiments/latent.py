@@ -187,7 +187,7 @@ def latent_inpainting(lab: Lab, size: Size) -> Sequence[Row]:
     encoder = train_filler(lab, task, "context encoder", encoder, holes)
     nade = OrderAgnosticNADE(
         task.data.event_shape,
-        hidden=(8 * size.channels[0],),
+        hidden=(4 * size.channels[0],),
         conditional=DiscretisedLogisticMixture(components=2, levels=256),
     ).to(lab.device)
     step = MaximumLikelihoodStep(nade, seed=lab.seed)
@@ -274,7 +274,7 @@ LATENT_OPERATIONS: dict[str, Experiment] = {
             "accuracy": Measure("share of the filled images that the judge gives their class", "higher"),
         },
         run=latent_inpainting,
-        cpu=Size(steps=1_000, n_judged=1_600),
+        cpu=Size(steps=1_500, batch_size=32, channels=(128, 64, 32), n_judged=1_600),
         gpu=Size(steps=40_000, batch_size=128, channels=(256, 128), n_judged=5_000),
     ),
 }
