@@ -216,7 +216,7 @@ def test_letters_drawn_anew_are_edited_and_those_left_as_they_are_keep_all_and_c
     kind = 2 * letters.letter + letters.is_bold
     other = 2 * letters.letter + edits.is_bold
     known = [(letters.images, kind), *zip(edits.right, (kind, kind, other), strict=True)]
-    judge = Judge(Known(*known), "", 1.0, 0.0)  # type: ignore[arg-type]  # in a judge's place
+    judge = Judge(Known(*known), "", 1.0, 0.0)
     anew = attribute_edits.edit_measures(judge, edits.right, edits)
     assert (anew["edited"], anew["changed"], anew["kept"], anew["PSNR edited"]) == (1.0, 1.0, 1.0, 60.0)
     left = attribute_edits.edit_measures(judge, [letters.images] * 3, edits)
@@ -241,6 +241,6 @@ def test_arithmetic_of_the_attributes_themselves_is_exact():
 
 def test_an_image_is_at_no_distance_from_itself_and_a_louder_map_counts_as_the_same():
     images = torch.rand(20, 3, 8, 8, generator=random())
-    assert super_resolution.perceived(lambda x: [x, 3 * x], images, images) == 0  # type: ignore[arg-type]  # a network
-    assert super_resolution.perceived(lambda x: [x], images, 0.5 * images) < 1e-6  # type: ignore[arg-type]
-    assert super_resolution.perceived(lambda x: [x], images, images.flip(0)) > 0.01  # type: ignore[arg-type]
+    assert super_resolution.perceived(lambda x: [x, 3 * x], images, images) == 0
+    assert super_resolution.perceived(lambda x: [x], images, 0.5 * images) < 1e-6
+    assert super_resolution.perceived(lambda x: [x], images, images.flip(0)) > 0.01
