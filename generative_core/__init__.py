@@ -92,6 +92,7 @@ from generative_core.diffusion.flow_matching import FlowMatching
 from generative_core.diffusion.solvers import euler_step, heun_step, midpoint_step
 from generative_core.adversarial.vae_gan import VAEGAN
 from generative_core.adversarial.alpha_gan import AlphaGAN
+from generative_core.latent.arithmetic import attribute_vector
 from generative_core.latent.interpolation import interpolate, walk
 from generative_core.latent.inversion import Inversion, invert
 from generative_core.latent.inpainting import inpaint
@@ -103,6 +104,7 @@ from generative_core.latent.breeding import Genealogy, breed
 from generative_core.latent.augmentation import augment
 from generative_core.adversarial.attribute_gan import AttributeGAN
 from generative_core.adversarial.gan3d import GAN3D
+from generative_core.adversarial.vae_gan3d import VAEGAN3D
 from generative_core.adversarial.midinet import MidiNet
 from generative_core.adversarial.stack_gan import StackGAN
 from generative_core.adversarial.improved_gan import ImprovedGAN
@@ -144,6 +146,7 @@ __all__ = [
     "TPGAN",
     "VAE",
     "VAEGAN",
+    "VAEGAN3D",
     "WGANGP",
     "AISEstimate",
     "AbstractCritic",
@@ -226,6 +229,7 @@ __all__ = [
     "TrainStep",
     "VariationalGaussianMixture",
     "annealed_importance_sampling",
+    "attribute_vector",
     "augment",
     "breed",
     "coding",

@@ -17,6 +17,7 @@ from generative_core import (
     SRGAN,
     TPGAN,
     VAEGAN,
+    VAEGAN3D,
     WGANGP,
     AbstractTwoPlayer,
     AlphaGAN,
@@ -129,6 +130,12 @@ TWO_PLAYERS: dict[str, GameCase] = {
     "vae_gan": GameCase(lambda: VAEGAN(IMAGE, latent=2, channels=(4, 2))),
     "alpha_gan": GameCase(lambda: AlphaGAN(IMAGE, latent=2, channels=(4, 2), code_hidden=(8,))),
     "gan3d": GameCase(lambda: GAN3D((1, 4, 4, 4), latent=2, channels=(4, 2), gate=1.0)),
+    "vae_gan3d": GameCase(
+        lambda: VAEGAN3D(
+            (1, 4, 4, 4), source_shape=(1, 8, 8), latent=2, channels=(4, 2), image_channels=(2, 4), gate=1.0
+        ),
+        sized((1, 4, 4, 4), (1, 8, 8)),
+    ),
     "attribute_gan": GameCase(
         lambda: AttributeGAN(
             (1, 8, 8), n_attributes=CONTEXT, latent=2, channels=4, blocks=1, critic_channels=(4,), penalty=0.1

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 SIDE = 16
@@ -89,6 +90,22 @@ def project(volumes: Tensor) -> Tensor:
             shown = flat[:, max(-low, 0) :, : window.shape[2]]
             window[shown] = value
     return image[:, None]
+
+
+def photograph(volumes: Tensor, *, generator: torch.Generator) -> Tensor:
+    """The view of `project` (n, 1, 48, 48) in [-1, 1], moved by up to 3 pixels both ways, in a light from half to full
+    and before clouds that are darker than half and have nothing to do with the shape.
+
+    `generator` is on the CPU.
+    """
+    view = project(volumes)
+    n, _, height, width = view.shape
+    windows = F.pad(view, [3] * 4, value=-1.0).unfold(2, height, 1).unfold(3, width, 1)  # (n, 1, 7, 7, H, W)
+    down, right = torch.randint(7, (2, n), generator=generator).to(view.device)
+    moved = windows[torch.arange(n, device=view.device), :, down, right]
+    light = 0.5 + 0.5 * torch.rand(n, 1, 1, 1, generator=generator).to(view.device)
+    clouds = F.interpolate(torch.rand(n, 1, 4, 4, generator=generator), size=(height, width), mode="bilinear")
+    return torch.where(moved > -1, light * (moved + 1), clouds.to(view.device)) - 1
 
 
 def _axes(like: Tensor) -> tuple[Tensor, Tensor, Tensor]:

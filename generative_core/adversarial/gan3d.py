@@ -52,11 +52,15 @@ class GAN3D(AbstractGAN):
     def critic_terms(self, drawn: Tensor, *batch: Tensor, generator: torch.Generator | None = None) -> Terms:
         """Cross-entropy, or nothing where the critic is ahead."""
         (x,) = batch
-        logits = self.critic.logit(x), self.critic.logit(drawn)
-        if accuracy(*logits) > self.gate:
-            return {}
-        return {"adversarial": objectives.bce_critic_loss(*logits)}
+        return gated_cross_entropy(self.critic.logit(x), self.critic.logit(drawn), gate=self.gate)
 
     def generator_terms(self, drawn: Tensor, *batch: Tensor, generator: torch.Generator | None = None) -> Terms:
         """-log D."""
         return {"adversarial": objectives.bce_generator_loss(self.critic.logit(drawn))}
+
+
+def gated_cross_entropy(logit_data: Tensor, logit_model: Tensor, *, gate: float) -> Terms:
+    """A critic's cross-entropy; no terms where more than `gate` of both sides are on the right one."""
+    if accuracy(logit_data, logit_model) > gate:
+        return {}
+    return {"adversarial": objectives.bce_critic_loss(logit_data, logit_model)}

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 from scipy.ndimage import label
+from torch.nn.functional import pad
 from torch.testing import assert_close
 
-from benchmarks.data.voxels import KINDS, SIDE, all_outlines, draw_voxels, is_held_out, project
+from benchmarks.data.voxels import KINDS, SIDE, all_outlines, draw_voxels, is_held_out, photograph, project
 
 
 def some(kind: str | None = None, n: int = 64, seed: int = 0):
@@ -91,3 +92,18 @@ def test_the_view_shows_the_nearer_lighter_and_all_of_it():
     rows, columns = np.nonzero(images[0, 0].numpy() > -1)
     assert (rows.max(), columns.min()) == (3 * SIDE - 1, 0)
     assert (images[0] > -1).sum() == (images[1] > -1).sum() == 9  # 2 x 2 in front, and the edges of two faces
+
+
+def test_a_photograph_is_the_view_moved_by_up_to_three_pixels_in_one_light_before_dark_clouds():
+    volumes = some(n=16).volumes
+    views, photos = project(volumes), photograph(volumes, generator=torch.Generator().manual_seed(2))
+    assert photos.shape == views.shape
+    assert -1 <= photos.min() < photos.max() <= 1
+    for view, image in zip(pad(views, [3] * 4, value=-1.0)[:, 0], photos[:, 0], strict=True):
+        fits = 0
+        for window in view.unfold(0, 48, 1).unfold(1, 48, 1).flatten(0, 1):
+            is_shape = window > -1
+            light = ((image + 1) / (window + 1))[is_shape]
+            is_one_light = 0.5 <= light.mean() <= 1 and light.max() - light.min() < 1e-4
+            fits += is_one_light and bool((image[~is_shape] <= 0).all())
+        assert fits == 1

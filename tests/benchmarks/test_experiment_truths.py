@@ -12,13 +12,25 @@ from benchmarks.data.scenes import all_words, draw_scenes
 from benchmarks.data.toys import RING
 from benchmarks.data.voxels import KINDS as SHAPES
 from benchmarks.data.voxels import draw_voxels
-from benchmarks.images.experiments import captions, chains, dance, melody, modes, poses, volumes
+from benchmarks.images.experiments import (
+    arithmetic,
+    attribute_edits,
+    captions,
+    chains,
+    dance,
+    melody,
+    modes,
+    poses,
+    shapes,
+    super_resolution,
+    volumes,
+)
 from benchmarks.images.experiments.experiment import Size
 from benchmarks.images.experiments.frontal_faces import rank_1
 from benchmarks.images.experiments.hybrids import whitened
 from benchmarks.images.experiments.lab import Lab
 from benchmarks.images.experiments.unpaired import finds_itself
-from generative_core.metrics import psnr
+from generative_core.metrics import Judge, psnr
 
 
 @pytest.fixture
@@ -173,3 +185,67 @@ def test_the_kernel_estimate_of_gaussian_samples_is_their_density():
     x = torch.linspace(-2, 2, 9)
     found = chains.log_density(torch.randn(20_000, generator=random()), x).exp()
     assert_close(found, torch.distributions.Normal(0.0, 1.0).log_prob(x).exp(), atol=0.02, rtol=0)
+
+
+def test_the_shape_itself_is_all_its_own_and_the_nearest_image_is_one_in_another_light():
+    kinds = torch.arange(48) % len(SHAPES)
+    solid = draw_voxels(kinds, generator=random()).volumes
+    assert (shapes.overlap(solid, solid) == 1).all()
+    assert_close(shapes.overlap(solid[:1], torch.ones_like(solid[:1]))[0], solid[0].mean())
+    assert shapes.sound(solid) == {"largest piece": 1.0, "asymmetry": 0.0}
+    images = torch.rand(48, 1, 6, 6, generator=random())
+    order = torch.randperm(48, generator=random())
+    assert torch.equal(shapes.nearest(0.3 * images[order] + 0.2, images), order)
+
+
+class Known(torch.nn.Module):
+    """A judge that knows the letters it is made of, and takes any other image for the first of them."""
+
+    def __init__(self, *known: tuple[torch.Tensor, torch.Tensor]) -> None:
+        super().__init__()
+        self.kinds = {
+            image.numpy().tobytes(): int(kind)
+            for images, kinds in known
+            for image, kind in zip(images, kinds, strict=True)
+        }
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        kinds = torch.tensor([self.kinds.get(image.numpy().tobytes(), 0) for image in x])
+        return torch.nn.functional.one_hot(kinds, 2 * len(LETTERS)).float()
+
+
+def test_letters_drawn_anew_are_edited_and_those_left_as_they_are_keep_all_and_change_nothing():
+    n = 60
+    letters = draw_glyphs(torch.arange(n) % len(LETTERS), generator=random())
+    edits = attribute_edits.edits_of(letters, n, torch.device("cpu"))
+    kind = 2 * letters.letter + letters.is_bold
+    other = 2 * letters.letter + edits.is_bold
+    known = [(letters.images, kind), *zip(edits.right, (kind, kind, other), strict=True)]
+    judge = Judge(Known(*known), "", 1.0, 0.0)
+    anew = attribute_edits.edit_measures(judge, edits.right, edits)
+    assert (anew["edited"], anew["changed"], anew["kept"], anew["PSNR edited"]) == (1.0, 1.0, 1.0, 60.0)
+    left = attribute_edits.edit_measures(judge, [letters.images] * 3, edits)
+    assert (left["edited"], left["changed"]) == (0.0, 0.0)
+    assert left["kept"] > 0.9  # a slant is read off against the letter that was asked for
+
+
+def test_arithmetic_of_the_attributes_themselves_is_exact():
+    every = torch.cartesian_prod(torch.arange(len(LETTERS)), torch.arange(len(COLOURS)), torch.arange(2))
+    letter, colour, bold = every.T
+    letters = draw_glyphs(letter, colour=colour, is_bold=bold, generator=random())
+    codes = attribute_edits._attributes(letters)
+    n = 40
+    recoloured, reweighted = arithmetic.directions(codes, letters, letters, n)
+    next_colour = letters._replace(colour=(colour + 1) % len(COLOURS))
+    assert_close(codes[:n] + recoloured, attribute_edits._attributes(next_colour)[:n])
+    assert_close(codes[:n] + reweighted, attribute_edits._attributes(letters._replace(is_bold=1 - bold))[:n])
+    anywhere = arithmetic.elsewhere(recoloured, generator=random())
+    assert_close(anywhere.norm(dim=1), recoloured.norm(dim=1))
+    assert torch.nn.functional.cosine_similarity(anywhere, recoloured).abs().mean() < 0.5
+
+
+def test_an_image_is_at_no_distance_from_itself_and_a_louder_map_counts_as_the_same():
+    images = torch.rand(20, 3, 8, 8, generator=random())
+    assert super_resolution.perceived(lambda x: [x, 3 * x], images, images) == 0
+    assert super_resolution.perceived(lambda x: [x], images, 0.5 * images) < 1e-6
+    assert super_resolution.perceived(lambda x: [x], images, images.flip(0)) > 0.01

@@ -163,7 +163,15 @@ class _Read(NamedTuple):
     colour: Tensor
 
 
-def ic_gan(lab: Lab, size: Size) -> Sequence[Row]:
+class Letters(NamedTuple):
+    """Letters to learn from, others, and a judge of letter and weight."""
+
+    train: Glyphs
+    test: Glyphs
+    judge: Judge
+
+
+def draw_letters(lab: Lab) -> Letters:
     n_train = 600 if lab.smoke else N_GLYPHS
     random = torch.Generator().manual_seed(11)
     train, test = (
@@ -171,6 +179,39 @@ def ic_gan(lab: Lab, size: Size) -> Sequence[Row]:
     )
     lab.data["glyphs"] = {"name": "glyphs", "rows": {"train": n_train, "test": 1_000}, "seed": 11}
     judge = lab.judge("letter and weight", train.images, _kind(train), test.images, _kind(test))
+    return Letters(train, test, judge)
+
+
+class Edits(NamedTuple):
+    """Two edits of each of n letters: the next colour, and the other weight."""
+
+    truth: Glyphs
+    colour: Tensor
+    is_bold: Tensor
+    right: list[Tensor]
+    """The letters drawn anew: as they are, in the next colour, of the other weight."""
+
+
+def edits_of(test: Glyphs, n: int, device: torch.device) -> Edits:
+    """Of the first n letters."""
+    truth = Glyphs(*(part[:n] for part in test))
+    new_colour, new_bold = (truth.colour + 1) % len(COLOURS), 1 - truth.is_bold
+    right = [
+        draw_glyphs(
+            truth.letter,
+            colour=colour,
+            is_bold=bold,
+            scale=truth.scale,
+            slant=truth.slant,
+            generator=torch.Generator(),  # nothing is left to draw
+        ).images.to(device)
+        for colour, bold in ((truth.colour, truth.is_bold), (new_colour, truth.is_bold), (truth.colour, new_bold))
+    ]
+    return Edits(truth, new_colour, new_bold, right)
+
+
+def ic_gan(lab: Lab, size: Size) -> Sequence[Row]:
+    train, test, judge = draw_letters(lab)
     torch.manual_seed(lab.seed)
     gan = ConditionalGAN((3, 28, 28), context_features=N_ATTRIBUTES, latent=LETTER_LATENT, channels=size.channels)
     batches = lab.batches(train.images, _attributes(train))
@@ -180,23 +221,17 @@ def ic_gan(lab: Lab, size: Size) -> Sequence[Row]:
     lab.train("IcGAN's encoders", MaximumLikelihoodStep(model, seed=lab.seed), batches, n_steps=max(size.steps // 3, 1))
 
     n = min(size.n_judged, 1_000)
-    x = test.images[:n].to(lab.device)
+    x, edits = test.images[:n].to(lab.device), edits_of(test, n, lab.device)
     with torch.no_grad():
         z, raw = model.encode(x)
         letter, colour, bold = raw.split([len(LETTERS), len(COLOURS), 1], dim=1)
         read = torch.cat([_one_hot_of(letter), _one_hot_of(colour), (bold > 0.5).float()], dim=1)
     found = invert(gan.generator, x, context=read, steps=2 if lab.smoke else 150, restarts=2, generator=lab.random(3))
     prior = gan.generator.sample_latent(n, generator=lab.random(4))
-    new_colour, new_bold = (test.colour[:n] + 1) % len(COLOURS), 1 - test.is_bold[:n]
     start = len(LETTERS)
     with_colour, with_bold = read.clone(), read.clone()
-    with_colour[:, start : start + len(COLOURS)] = F.one_hot(new_colour, len(COLOURS)).float().to(lab.device)
-    with_bold[:, -1] = new_bold.float().to(lab.device)
-    kept = {"scale": test.scale[:n], "slant": test.slant[:n], "generator": random}
-    right = [
-        draw_glyphs(test.letter[:n], colour=c, is_bold=b, **kept).images.to(lab.device)  # type: ignore[arg-type]  # of three types
-        for c, b in ((test.colour[:n], test.is_bold[:n]), (new_colour, test.is_bold[:n]), (test.colour[:n], new_bold))
-    ]
+    with_colour[:, start : start + len(COLOURS)] = F.one_hot(edits.colour, len(COLOURS)).float().to(lab.device)
+    with_bold[:, -1] = edits.is_bold.float().to(lab.device)
     contenders: dict[str, tuple[Role, list[Tensor]]] = {}
     with torch.no_grad():
         for name, role, latent in (
@@ -207,20 +242,15 @@ def ic_gan(lab: Lab, size: Size) -> Sequence[Row]:
             made = [gan.generator(latent, y) for y in (read, with_colour, with_bold)]
             contenders[name] = role, made  # type: ignore[assignment]  # a Role
     contenders["no edit"] = "baseline", [x, x, x]
-    contenders["drawn anew"] = "ceiling", right
+    contenders["drawn anew"] = "ceiling", edits.right
     pictures = [images[:12] for name in ("IcGAN", "inversion by pixels") for images in contenders[name][1]]
-    edits = "rebuilt, of the next colour, of the other weight"
-    lab.picture([x[:12], *pictures], f"test letters; IcGAN: {edits}; inversion by pixels: {edits}")
-    truth = Glyphs(*(part[:n] for part in test))
-    return [
-        Row(name, role, _edit_measures(judge, made, right, truth, new_colour, new_bold))
-        for name, (role, made) in contenders.items()
-    ]
+    lab.picture([x[:12], *pictures], f"test letters; IcGAN: {EDITED}; inversion by pixels: {EDITED}")
+    return [Row(name, role, edit_measures(judge, made, edits)) for name, (role, made) in contenders.items()]
 
 
-def _edit_measures(
-    judge: Judge, made: list[Tensor], right: list[Tensor], truth: Glyphs, new_colour: Tensor, new_bold: Tensor
-) -> dict[str, float]:
+def edit_measures(judge: Judge, made: list[Tensor], edits: Edits) -> dict[str, float]:
+    """`EDIT_MEASURES` of letters rebuilt, in the next colour and of the other weight."""
+    truth, new_colour, new_bold, right = edits
     coloured, weighted = (_read(judge, images) for images in made[1:])
     changed = [coloured.colour == new_colour, weighted.is_bold == new_bold]
     kept = [
@@ -281,6 +311,24 @@ def _one_hot_of(scores: Tensor) -> Tensor:
     return F.one_hot(scores.argmax(1), scores.shape[1]).float()
 
 
+EDITED = "rebuilt, of the next colour, of the other weight"
+EDIT_MEASURES = {
+    "edited": Measure(
+        "share of edits that are read off the image, with letter, slant and the other attribute as before",
+        "higher",
+    ),
+    "PSNR edited": Measure(
+        "peak signal-to-noise ratio to the letter drawn anew with the edit, dB, at most 60", "higher"
+    ),
+    "changed": Measure("share of edits that are read off the image", "higher"),
+    "kept": Measure(
+        "share of edits after which letter, slant (within a quarter) and the other attribute are as before",
+        "higher",
+    ),
+    "slant error": Measure("mean absolute error of the slant after an edit, of [-1, 1]", "lower"),
+    "PSNR rebuilt": Measure("peak signal-to-noise ratio of the rebuilt letter, dB, at most 60", "higher"),
+}
+
 ATTRIBUTE_EDITS: dict[str, Experiment] = {
     "age-cgan": Experiment(
         about="Age-cGAN",
@@ -305,22 +353,7 @@ ATTRIBUTE_EDITS: dict[str, Experiment] = {
         about="IcGAN",
         paper="https://arxiv.org/abs/1611.06355",
         question="do two encoders edit one attribute of a letter and keep the others, better than a search by pixels?",
-        measures={
-            "edited": Measure(
-                "share of edits that are read off the image, with letter, slant and the other attribute as before",
-                "higher",
-            ),
-            "PSNR edited": Measure(
-                "peak signal-to-noise ratio to the letter drawn anew with the edit, dB, at most 60", "higher"
-            ),
-            "changed": Measure("share of edits that are read off the image", "higher"),
-            "kept": Measure(
-                "share of edits after which letter, slant (within a quarter) and the other attribute are as before",
-                "higher",
-            ),
-            "slant error": Measure("mean absolute error of the slant after an edit, of [-1, 1]", "lower"),
-            "PSNR rebuilt": Measure("peak signal-to-noise ratio of the rebuilt letter, dB, at most 60", "higher"),
-        },
+        measures=EDIT_MEASURES,
         run=ic_gan,
         cpu=Size(steps=1_200, batch_size=32, channels=(128, 64, 32), n_judged=200),
         gpu=Size(steps=40_000, batch_size=128, channels=(256, 128), n_judged=1_000),

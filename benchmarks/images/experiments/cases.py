@@ -1,5 +1,6 @@
 """All experiments: one visible dict.  A new system is one entry in its family's file."""
 
+from benchmarks.images.experiments.arithmetic import ARITHMETIC
 from benchmarks.images.experiments.attribute_edits import ATTRIBUTE_EDITS
 from benchmarks.images.experiments.attributes import DRAWN_TO_ATTRIBUTES
 from benchmarks.images.experiments.captions import CAPTIONS
@@ -19,6 +20,7 @@ from benchmarks.images.experiments.poses import POSES
 from benchmarks.images.experiments.related import RELATED
 from benchmarks.images.experiments.repair import REPAIR
 from benchmarks.images.experiments.selection import SELECTION
+from benchmarks.images.experiments.shapes import SHAPES
 from benchmarks.images.experiments.small_objects import SMALL_OBJECTS
 from benchmarks.images.experiments.stylistic import STYLISTIC
 from benchmarks.images.experiments.super_resolution import SUPER_RESOLUTION
@@ -27,6 +29,7 @@ from benchmarks.images.experiments.unpaired import UNPAIRED
 from benchmarks.images.experiments.volumes import VOLUMES
 
 EXPERIMENTS: dict[str, Experiment] = {
+    **ARITHMETIC,
     **ATTRIBUTE_EDITS,
     **DRAWN_TO_ATTRIBUTES,
     **CAPTIONS,
@@ -45,6 +48,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     **RELATED,
     **REPAIR,
     **SELECTION,
+    **SHAPES,
     **SMALL_OBJECTS,
     **STYLISTIC,
     **SUPER_RESOLUTION,

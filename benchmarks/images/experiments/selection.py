@@ -1,6 +1,6 @@
 """What a conditional generator is good for: breeding images by taste, and enlarging small sets."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +12,7 @@ from benchmarks.images.experiments.judging import distance_to_others, image_task
 from benchmarks.images.experiments.lab import SECOND_JUDGE_SEED, Lab
 from benchmarks.images.experiments.labels import shift_and_mirror
 from generative_core import (
+    NICE,
     VAE,
     AdversarialStep,
     ClassConditionalGaussian,
@@ -139,6 +140,7 @@ def augmentation(lab: Lab, size: Size) -> Sequence[Row]:
     models: dict[str, Callable[[Tensor, Tensor, int], Sampler]] = {
         "a conditional GAN's": lambda x, y, seed: _gan(lab, size, x, y, n_classes, seed),
         "a conditional VAE's": lambda x, y, seed: _vae(lab, size, x, y, n_classes, seed),
+        "a conditional flow's": lambda x, y, seed: _flow(lab, size, x, y, n_classes, seed),
         "a Gaussian a class's": lambda x, y, _: ClassConditionalGaussian(x.shape[1:], n_classes=n_classes).fit(x, y),
     }
 
@@ -241,6 +243,21 @@ def _vae(lab: Lab, size: Size, x: Tensor, y: Tensor, n_classes: int, seed: int) 
     batches = lab.batches(x, F.one_hot(y, n_classes).float(), seed=seed)
     lab.train(f"VAE of {len(x)}, seed {seed}", MaximumLikelihoodStep(model, seed=seed), batches)
     return model
+
+
+def _flow(lab: Lab, size: Size, x: Tensor, y: Tensor, n_classes: int, seed: int) -> Sampler:
+    width = 8 * size.channels[0]
+    model = NICE(x.shape[1:], context_features=n_classes, hidden=(width, width)).to(lab.device)
+    batches = _dequantised(lab.batches(x, F.one_hot(y, n_classes).float(), seed=seed), lab.random(seed))
+    lab.train(f"flow of {len(x)}, seed {seed}", MaximumLikelihoodStep(model, seed=seed), batches)
+    return model
+
+
+def _dequantised(batches: Iterator[tuple[Tensor, ...]], random: torch.Generator) -> Iterator[tuple[Tensor, ...]]:
+    """Grey levels with noise as wide as one, which a density needs: where all images are black it would be infinite."""
+    for x, *context in batches:
+        noise = torch.rand(x.shape, generator=random, device=x.device) - 0.5
+        yield x + 2 / 255 * noise, *context
 
 
 SELECTION: dict[str, Experiment] = {

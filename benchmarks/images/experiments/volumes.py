@@ -10,7 +10,7 @@ from torch import Tensor
 from benchmarks.data.voxels import KINDS, SIDE, draw_voxels, project
 from benchmarks.images.experiments.experiment import Experiment, Measure, Row, Size
 from benchmarks.images.experiments.lab import JUDGE_SEED, Lab
-from generative_core import GAN3D
+from generative_core import GAN3D, AdversarialStep
 from generative_core.metrics import density_coverage, in_batches
 
 N_LABELLED = 10  # shapes of each kind that a probe learns from
@@ -19,15 +19,15 @@ EVENT_SHAPE = (1, SIDE, SIDE, SIDE)
 
 def gan_3d(lab: Lab, size: Size) -> Sequence[Row]:
     n_train = 200 if lab.smoke else 10_000
-    train, _ = _shapes(lab, n_train, seed=lab.seed, held_out=False)
+    train, _ = draw_shapes(lab, n_train, seed=lab.seed, held_out=False)
     n = size.n_judged
-    test, _ = _shapes(lab, 2 * n, seed=JUDGE_SEED, held_out=True)
+    test, _ = draw_shapes(lab, 2 * n, seed=JUDGE_SEED, held_out=True)
     known = set(_as_bytes(train))
     models: dict[str, GAN3D] = {}
     for name, gate in (("gated", 0.8), ("always", 1.0)):
         torch.manual_seed(lab.seed)
         model = GAN3D(EVENT_SHAPE, channels=size.channels, gate=gate).to(lab.device)
-        trained = lab.train(name, lab.game(model), lab.batches(train))
+        trained = lab.train(name, AdversarialStep(model, lr=1e-3, seed=lab.seed), lab.batches(train))
         assert isinstance(trained, GAN3D)
         models[name] = trained
     with torch.no_grad():
@@ -113,12 +113,12 @@ def nearest_probe(lab: Lab) -> float:
 
 def _labelled(lab: Lab) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     return (
-        _shapes(lab, N_LABELLED * len(KINDS), seed=JUDGE_SEED + 1, held_out=False),
-        _shapes(lab, lab.size.n_judged, seed=JUDGE_SEED + 2, held_out=True),
+        draw_shapes(lab, N_LABELLED * len(KINDS), seed=JUDGE_SEED + 1, held_out=False),
+        draw_shapes(lab, lab.size.n_judged, seed=JUDGE_SEED + 2, held_out=True),
     )
 
 
-def _shapes(lab: Lab, n: int, *, seed: int, held_out: bool) -> tuple[Tensor, Tensor]:
+def draw_shapes(lab: Lab, n: int, *, seed: int, held_out: bool) -> tuple[Tensor, Tensor]:
     """(volumes on the lab's device, kinds): as many of each kind."""
     kinds = torch.arange(n) % len(KINDS)
     drawn = draw_voxels(kinds, held_out=held_out, generator=torch.Generator().manual_seed(seed))
