@@ -250,7 +250,7 @@ LATENT_OPERATIONS: dict[str, Experiment] = {
             ),
         },
         run=interpolation,
-        cpu=Size(steps=800),
+        cpu=Size(steps=1_500, batch_size=32, channels=(128, 64, 32)),
         gpu=Size(steps=20_000, batch_size=128, channels=(256, 128), n_judged=5_000),
     ),
     "ano-gan": Experiment(

@@ -273,7 +273,7 @@ SELECTION: dict[str, Experiment] = {
             "replayed": Measure("share of genealogies whose replay makes the same images bit for bit", "higher"),
         },
         run=gan_breeder,
-        cpu=Size(steps=1_200),
+        cpu=Size(steps=2_500, batch_size=32, channels=(128, 64, 32)),
         gpu=Size(steps=40_000, batch_size=128, channels=(256, 128), n_judged=5_000),
     ),
     "augmentation": Experiment(
