@@ -16,13 +16,17 @@ SCRIPTS = PYPROJECT["project"]["scripts"]
 
 def loaded_after(code: str) -> set[str]:
     """The top-level modules in a process of its own after `code`, which may exit."""
-    watch = "import atexit, sys\natexit.register(lambda: print('LOADED', *{name.split('.')[0] for name in sys.modules}))\n"
+    watch = (
+        "import atexit, sys\natexit.register(lambda: print('LOADED', *{name.split('.')[0] for name in sys.modules}))\n"
+    )
     done = subprocess.run([sys.executable, "-c", watch + code], cwd=ROOT, capture_output=True, text=True, check=True)
     return set(done.stdout.splitlines()[-1].removeprefix("LOADED ").split())
 
 
 def test_there_is_a_command_for_every_verb():
-    verbs = {path.stem for path in (ROOT / "gail_suite").glob("*.py") if "command = partial(run_verb" in path.read_text()}
+    verbs = {
+        path.stem for path in (ROOT / "gail_suite").glob("*.py") if "command = partial(run_verb" in path.read_text()
+    }
     assert {f"gail-{verb}": f"gail_suite.{verb}:command" for verb in verbs} == SCRIPTS
     assert {"train", "evaluate", "record", "doctor", "demos", "expert", "export"} <= verbs
 
