@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.tutorials import ROOT, TUTORIALS, blocks, run
+from tests.docs.tutorials import ROOT, TUTORIALS, blocks, pictures, run
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
@@ -32,7 +32,7 @@ def test_tutorial_runs(page, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "benchmarks").symlink_to(ROOT / "benchmarks")
     run(page, {"__name__": "tutorial", "small": small}, smoke=True)
-    for picture in re.findall(r"\]\(([\w-]+\.png)\)", page.read_text()):
+    for picture in pictures(page):
         assert (tmp_path / picture).stat().st_size > 0, f"{page.name} shows {picture}, which its code does not make"
 
 

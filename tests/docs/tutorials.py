@@ -6,7 +6,7 @@
     <!-- smoke: A => B -->    before a block: in the tests, B stands for A in it
 
 Other fences are for the eye.  `python -m tests.docs.tutorials docs/tutorials/density.md` runs a page with its own
-budgets and puts the pictures that it names beside it.
+budgets until it has made the pictures that it shows, and puts them beside it.
 """
 
 import os
@@ -57,12 +57,19 @@ def blocks(page: Path) -> Iterator[Block]:
         smoke = []
 
 
+def pictures(page: Path) -> list[str]:
+    """The names of those in the page's own folder, which its code makes."""
+    return re.findall(r"\]\(([\w-]+\.png)\)", page.read_text())
+
+
 def run(page: Path, names: dict[str, Any], *, smoke: bool) -> None:
     """Run a page in the present folder, which has to be on Python's path; `names` is the namespace of its Python.
 
     Raises what a block raises, and RuntimeError for a command that fails.
     """
     for block in blocks(page):
+        if not smoke and all(Path(name).exists() for name in pictures(page)):
+            return
         code = block.shrunk() if smoke else block.code
         if block.title is not None:
             Path(block.title).write_text(code)
@@ -102,9 +109,8 @@ def main() -> None:
         sys.path.insert(0, folder)
         (Path(folder) / "benchmarks").symlink_to(ROOT / "benchmarks")
         run(page, {"__name__": "tutorial"}, smoke=False)
-        for picture in Path(folder).glob("*.png"):
-            if f"({picture.name})" in page.read_text():
-                shutil.copyfile(picture, page.parent / picture.name)
+        for name in pictures(page):
+            shutil.copyfile(name, page.parent / name)
 
 
 if __name__ == "__main__":
