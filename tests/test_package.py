@@ -40,13 +40,6 @@ def test_help_loads_neither_torch_nor_sb3(script):
     assert not loaded & {"torch", "stable_baselines3", "gymnasium", "mujoco", "scipy", "matplotlib"}
 
 
-def test_the_core_loads_little_beside_torch():
-    """Its import is to take at most 1.3 times that of torch: these would each add a second to it."""
-    loaded = loaded_after("import generative_core")
-    assert "torch" in loaded
-    assert not loaded & {"scipy", "sklearn", "matplotlib", "gymnasium", "mujoco", "stable_baselines3", "torchmetrics"}
-
-
 def test_every_folder_with_code_is_a_package_and_the_tests_are_none():
     setuptools = pytest.importorskip("setuptools", reason="the build backend is not installed")
     find = PYPROJECT["tool"]["setuptools"]["packages"]["find"]
