@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from gail_suite.learner import ImitationPolicy
 
@@ -80,5 +80,5 @@ def _modules(policy: Any) -> list[nn.Module]:
     return [*policy.actor.latent_pi, policy.actor.mu]
 
 
-def _array(parameter: nn.Parameter) -> NDArray[np.float32]:
+def _array(parameter: Tensor) -> NDArray[np.float32]:
     return parameter.detach().cpu().numpy().astype(np.float32)
