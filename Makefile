@@ -1,6 +1,8 @@
 # make train ENV=Ant-v4     imitate a task's demonstrations; further flags: ARGS="--seed 1 --n-demos 10"
 # make test                 lint, types and all tests; further flags for pytest: ARGS="-k venv"
 # make test-modern          the fast tests on the newest gymnasium and Stable-Baselines3
+# make test-lowest          the fast tests on the oldest versions that pyproject.toml allows; needs Python 3.11
+# make docs                 the site of docs/ into site/
 # make bench                throughput beside its limit and its peers; wants the machine for itself
 # make clean                remove what make and the tests left behind (not runs/)
 
@@ -13,7 +15,7 @@ SOURCES = generative_core gail_suite envs benchmarks tests
 # What imitation's data and algorithm modules import beyond our own dependencies; the rest of its list is for its scripts.
 IMITATION_NEEDS = datasets jsonpickle tqdm
 
-.PHONY: help train test test-modern bench clean
+.PHONY: help train test test-modern test-lowest docs bench clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -31,13 +33,20 @@ test: .venv/installed-test
 test-modern: .venv-modern/installed
 	OMP_NUM_THREADS=1 .venv-modern/bin/python -m pytest -n 2 -m "not slow" $(ARGS)
 
+# warnings of old libraries about themselves are no concern of ours
+test-lowest: .venv-lowest/installed
+	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -n 2 -m "not slow" $(ARGS)
+
+docs: .venv/installed-docs
+	.venv/bin/python -m mkdocs build --strict
+
 bench: .venv/installed-bench
 	.venv/bin/python -m benchmarks.throughput envs --json benchmarks/results/throughput-envs.json $(ARGS)
 	.venv/bin/python -m benchmarks.throughput gail --json benchmarks/results/throughput-gail.json
 	.venv/bin/python -m benchmarks.throughput core --json benchmarks/results/throughput-core.json
 
 clean:
-	rm -rf .venv .venv-modern build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis MUJOCO_LOG.TXT
+	rm -rf .venv .venv-modern .venv-lowest build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis MUJOCO_LOG.TXT
 	find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +
 
 # -- environments ------------------------------------------------------------------------------------------------------
@@ -70,6 +79,11 @@ endef
 
 .venv/installed-%: .venv/installed
 	$(call pip,.venv,-c constraints.txt -e .[$*])
+	@touch $@
+
+.venv-lowest/installed: pyproject.toml constraints-lowest.txt
+	$(call venv,.venv-lowest)
+	$(call pip,.venv-lowest,-c constraints-lowest.txt -e .[test])
 	@touch $@
 
 # imitation pins Stable-Baselines3 2.2 and gymnasium 0.29, so it and this package come without their lists, which is

@@ -1,6 +1,7 @@
 """python -m gail_suite.doctor RUN: what went wrong in a run, with the evidence and the flag to change."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from gail_suite.cli import run_verb
@@ -66,5 +67,7 @@ def examine(folder: Path) -> list:
     return findings + diagnosis.of_starts(demonstrations, starts)
 
 
+command = partial(run_verb, main)
+
 if __name__ == "__main__":
-    run_verb(main)
+    command()

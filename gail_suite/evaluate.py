@@ -1,6 +1,7 @@
 """python -m gail_suite.evaluate RUN: measure a run's selected policy again, on the true reward."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,5 +70,7 @@ def load_policy(run: Any) -> Any:
     return read_sb3_zip(run.policy_file, *task_spaces(run.config()))
 
 
+command = partial(run_verb, main)
+
 if __name__ == "__main__":
-    run_verb(main)
+    command()

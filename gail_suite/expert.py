@@ -3,6 +3,7 @@
 import sys
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -120,5 +121,7 @@ def main() -> int:
     return 0
 
 
+command = partial(run_verb, main)
+
 if __name__ == "__main__":
-    run_verb(main)
+    command()

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 from torch import nn
@@ -103,3 +104,34 @@ def make_learner(
     learner = {"sac": ImitationSAC, "td3": ImitationTD3}[config.algo]
     expert = demonstrations.transitions()
     return learner(venv, config.off_policy, reward_model=reward_model, expert=expert, seed=config.seed, device=device)
+
+
+def load_policy(
+    config: TrainConfig, observation_space: spaces.Space, action_space: spaces.Space, weights: dict[str, Any]
+) -> ImitationPolicy:
+    """A policy as it learned, from its `state_dict()`: what was exported can be compared with it.
+
+    Raises:
+        InputError: the weights are of other networks.
+    """
+    kind: Any
+    if config.algo == "ppo":
+        from gail_suite import ppo
+        from gail_suite.training_policy import TrainingPolicy
+
+        kind, arguments = TrainingPolicy, ppo.networks(config.ppo)
+    else:
+        from gail_suite import off_policy
+        from gail_suite.off_policy_policies import NormalisedSACPolicy, NormalisedTD3Policy
+
+        kind = {"sac": NormalisedSACPolicy, "td3": NormalisedTD3Policy}[config.algo]
+        arguments = off_policy.networks(config.off_policy)
+    with torch.random.fork_rng(devices=[]):  # the initial weights are thrown away
+        policy = kind(observation_space, action_space, lambda progress_remaining: 0.0, **arguments)
+    try:
+        policy.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"the checkpoint does not fit its configuration ({reason}); train it again") from error
+    policy.set_training_mode(False)
+    return policy

@@ -25,6 +25,11 @@ N_PROBED = 1024  # of the newest transitions, on which the shift of the policy i
 N_JUDGED = 4096  # transitions of the recent ones that the reward model is shown a round
 
 
+def networks(config: OffPolicyConfig) -> dict[str, Any]:
+    """SB3's arguments for the shape of the policy's networks."""
+    return {"net_arch": list(config.hidden), "activation_fn": nn.ReLU}
+
+
 class _OffPolicyLearner(OffPolicyAlgorithm):
     """What SAC and TD3 share here; `learn` and the losses are SB3's.
 
@@ -73,11 +78,7 @@ class _OffPolicyLearner(OffPolicyAlgorithm):
                 "demonstrations": expert,
                 "demo_share": config.demo_share,
             },
-            policy_kwargs={
-                "net_arch": list(config.hidden),
-                "activation_fn": nn.ReLU,
-                "optimizer_kwargs": {"fused": True},
-            },
+            policy_kwargs=networks(config) | {"optimizer_kwargs": {"fused": True}},
             seed=seed,
             device=device,
             **kwargs,

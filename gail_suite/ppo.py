@@ -45,6 +45,12 @@ class _Step(NamedTuple):
     terminated: NDArray[np.bool_]
 
 
+def networks(config: PPOConfig) -> dict[str, Any]:
+    """SB3's arguments for the shape of the policy's networks."""
+    hidden = list(config.hidden)
+    return {"net_arch": {"pi": hidden, "vf": hidden}, "activation_fn": nn.ELU}
+
+
 class AdaptivePPO(sb3.PPO):
     """PPO with our rollouts and `train`; `learn`, callbacks and buffers are SB3's.
 
@@ -75,13 +81,7 @@ class AdaptivePPO(sb3.PPO):
         self.policy_frozen = False
         self.starts_at_random = True  # it does anyway, by its noise
         self.step_size = config.policy_lr
-        hidden = list(config.hidden)
-        policy_kwargs: dict[str, Any] = {
-            "net_arch": {"pi": hidden, "vf": hidden},
-            "activation_fn": nn.ELU,
-            "initial_std": config.initial_std,
-            "value_lr": config.value_lr,
-        }
+        policy_kwargs = networks(config) | {"initial_std": config.initial_std, "value_lr": config.value_lr}
         if isinstance(env.action_space, spaces.Box):
             policy_kwargs["log_std_init"] = 0.0
         super().__init__(
@@ -309,11 +309,10 @@ class AdaptivePPO(sb3.PPO):
 
     def to_sb3(self, policy: TrainingPolicy | None = None) -> sb3.PPO:
         """A stock SB3 PPO with a plain copy of `policy` (by default the latest); loads without this package."""
-        hidden = list(self.config.hidden)
         stock = sb3.PPO(
             "MlpPolicy",
             None,  # type: ignore[arg-type]  # SB3 allows it with _init_setup_model=False, as its own load does
-            policy_kwargs={"net_arch": {"pi": hidden, "vf": hidden}, "activation_fn": nn.ELU},
+            policy_kwargs=networks(self.config),
             gamma=self.config.gamma,
             gae_lambda=self.config.gae_lambda,
             n_epochs=self.config.n_epochs,

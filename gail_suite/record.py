@@ -3,6 +3,7 @@
 import os
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -114,5 +115,7 @@ def settle_gl() -> None:
     raise InputError(NO_GL.format(tried=" and ".join(choose_gl()), reason=reason))
 
 
+command = partial(run_verb, main)
+
 if __name__ == "__main__":
-    run_verb(main)
+    command()

@@ -24,7 +24,7 @@ def print_table(evaluation: dict[str, Any], path: Path | None = None) -> None:
         table.add_column(column, justify="left" if column == "policy" else "right")
     for name, label in ROWS.items():
         if name in evaluation:
-            table.add_row(label, *_cells(evaluation[name]), style="bold" if name == "policy" else "")
+            table.add_row(label, *cells(evaluation[name]), style="bold" if name == "policy" else "")
     console = Console(width=max(Console().width, 104))  # a cut number is worse than a line that the terminal wraps
     console.print(table)
     if path is not None:
@@ -33,7 +33,9 @@ def print_table(evaluation: dict[str, Any], path: Path | None = None) -> None:
         )
 
 
-def _cells(row: dict[str, Any]) -> list[str]:
+def cells(row: dict[str, Any]) -> list[str]:
+    """The numbers of one row, as text."""
+
     def show(name: str, digits: int = 0) -> str:
         value = row.get(name)
         return "-" if value is None else f"{value:,.{digits}f}"

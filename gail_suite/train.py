@@ -3,6 +3,7 @@
 import argparse
 import sys
 from dataclasses import asdict, replace
+from functools import partial
 from typing import get_args
 
 from gail_suite.cli import run_verb
@@ -73,5 +74,7 @@ def main() -> int:
     return 0
 
 
+command = partial(run_verb, main)
+
 if __name__ == "__main__":
-    run_verb(main)
+    command()

@@ -110,7 +110,8 @@ class RatioReward:
     nat at least, where the two densities are near each other.
 
     Args:
-        expert, policy: exact densities of the same events; refused with ValueError otherwise.
+        expert: an exact density; refused with ValueError otherwise.
+        policy: an exact density of the same events, likewise.
         learner: moves `policy` towards a batch of the view.
         view: what of a transition they see.
         shape: its reward.
