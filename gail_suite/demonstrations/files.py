@@ -4,7 +4,7 @@ import json
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from gail_suite.demonstrations.archive import NpzArchive
 from gail_suite.demonstrations.atomic import atomic_path
 from gail_suite.demonstrations.dataset import ARRAY_TYPES, Demonstrations, Provenance
 from gail_suite.errors import InputError
+from gail_suite.fields import fits
 
 FORMAT = "gail_suite demonstrations 1"
 
@@ -60,10 +61,11 @@ def _read_header(archive: NpzArchive) -> dict[str, Any]:
         if header["format"] == FORMAT and {"checksum", *Provenance.__dataclass_fields__} <= set(header):
             for name in ("lengths", "returns", "complete"):
                 header[name] = None if header[name] is None else tuple(header[name])
-            return header
+            if all(fits(header[name], hint) for name, hint in get_type_hints(Provenance).items()):
+                return header
     except InputError:
         raise
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         pass
     raise InputError(f"{archive.path} was not written by this version ({FORMAT!r}); collect or convert it again")
 
