@@ -62,8 +62,8 @@ def _message_for_users(error: Exception) -> str | None:
     if isinstance(error, (MemoryError, *_out_of_device_memory())):
         reason = " ".join(str(error).split())[:200] or "the system gives no more"
         return (
-            f"not enough memory ({reason}); free some (other processes, --device cpu) and go on with --resume, or begin "
-            f"anew with smaller batches or networks"
+            f"not enough memory ({reason}); free some (other processes, --device cpu) and go on with --resume, or "
+            f"begin anew with smaller batches or networks"
         )
     if isinstance(error, OSError) and error.errno in _REMEDIES:
         place = f"{error.filename}: " if error.filename else ""

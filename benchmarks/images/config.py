@@ -76,4 +76,3 @@ def config_from_dict(values: dict[str, Any]) -> ImageConfig:
     config = ImageConfig(**settings)
     config.check()
     return config
-

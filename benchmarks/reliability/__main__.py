@@ -1,4 +1,4 @@
-"""python -m benchmarks.reliability kills | fuzz | soak: each ends with code 1 where anything was not as it should be."""
+"""python -m benchmarks.reliability kills | fuzz | soak: code 1 where anything was not as it should be."""
 
 import sys
 from collections.abc import Callable

@@ -54,8 +54,10 @@ def rows(family: str) -> tuple[Tensor, ...]:
     return (torch.randn(N_ROWS, *VECTOR, generator=generator),)
 
 
-def fit_family(family: str, folder: Path, *, n_updates: int = N_UPDATES, hooks: tuple[Any, ...] = ()) -> None:
-    """Up to `n_updates`, with a checkpoint every `EVERY`."""
+def fit_family(
+    family: str, folder: Path, *, n_updates: int = N_UPDATES, every: int = EVERY, hooks: tuple[Any, ...] = ()
+) -> None:
+    """Up to `n_updates`, with a checkpoint every `every`."""
     torch.manual_seed(3)
     step = FAMILIES[family]()
     batches = ShuffledBatches(*rows(family), batch_size=BATCH, seed=5)
@@ -67,7 +69,7 @@ def fit_family(family: str, folder: Path, *, n_updates: int = N_UPDATES, hooks: 
         first_step = state["first_step"]
         for name, part in parts.items():
             part.load_state_dict(state[name])
-    save = SaveCheckpoint(path, parts, every=EVERY)
+    save = SaveCheckpoint(path, parts, every=every)
     fit(step, batches, n_updates, [average, save, *hooks], first_step=first_step)
 
 

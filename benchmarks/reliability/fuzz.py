@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -143,7 +142,10 @@ def judge(case: Sample, folder: Path, tally: Tally) -> str | None:
     started = fork(body, output)
     _, status, used = os.wait4(started.pid, 0)
     seconds, grown = used.ru_utime + used.ru_stime, max(0, used.ru_maxrss * 1024 - resident)
-    tally.seconds, tally.mebibytes = max(tally.seconds, round(seconds, 2)), max(tally.mebibytes, round(grown / 2**20, 1))
+    tally.seconds, tally.mebibytes = (
+        max(tally.seconds, round(seconds, 2)),
+        max(tally.mebibytes, round(grown / 2**20, 1)),
+    )
     code = os.waitstatus_to_exitcode(status)
     said = output.read_text(errors="replace") if output.exists() else ""
     tally.read += code == 0
@@ -176,8 +178,3 @@ def _names(folder: Path) -> set[str]:
 
 def _resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-
-
-def summary(found: dict[str, Any]) -> dict[str, int]:
-    """Totals over the kinds."""
-    return {name: sum(row[name] for row in found["rows"].values()) for name in ("hostile", "damaged", "refused", "read")}

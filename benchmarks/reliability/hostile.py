@@ -1,4 +1,4 @@
-"""Files made to do harm: that run code when unpickled, unpack without end, promise what they do not hold, write abroad."""
+"""Files made to do harm: pickles with code, zip bombs, headers that promise too much, members with names of places."""
 
 import gzip
 import io
@@ -71,11 +71,13 @@ def _link(path: Path, ran: Path) -> None:
         archive.writestr("/abroad.npy", _npy((1,), content=bytes(4)))
 
 
-def _bomb(name: str, mebibytes: int) -> Maker:
+def _bomb(name: str, declared: int) -> Maker:
+    """A mebibyte of zeros that the archive's directory declares to be `declared` bytes."""
+
     def write(path: Path, ran: Path) -> None:
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open(name, "w") as member:
-            for _ in range(mebibytes):
-                member.write(bytes(1 << 20))
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(name, bytes(1 << 20))
+            archive.filelist[0].file_size = declared
 
     return write
 
@@ -129,7 +131,9 @@ def _repeated_tensor(path: Path, ran: Path) -> None:
 
 
 def _deep_tree(path: Path, ran: Path) -> None:
-    text = json.dumps({"__metadata__": {"format": checkpoint.FORMAT, "tree": "", "tree_sha256": "", "payload_sha256": ""}})
+    text = json.dumps(
+        {"__metadata__": {"format": checkpoint.FORMAT, "tree": "", "tree_sha256": "", "payload_sha256": ""}}
+    )
     content = text.replace('"tree": ""', f'"tree": {DEEP}').encode()
     path.write_bytes(len(content).to_bytes(8, "little") + content)
 
@@ -148,7 +152,9 @@ HOSTILE: dict[str, list[Maker]] = {
         _object_array,
         _pickle,
         _link,
-        _bomb("obs.npy", 300),
+        _bomb("obs.npy", 300 << 20),
+        _bomb("obs.npy", 2**63),
+        _bomb("obs.npy", 100),
         _npz({"obs.npy": _npy((1 << 40, 4))}),
         _npz({"obs.npy": _npy((10**12, 0)), "dones.npy": _npy((10**12,), "<U0")}),
         _npz({"obs.npy": _npy((-4, 2)), **FLAGS}),
@@ -175,13 +181,13 @@ HOSTILE: dict[str, list[Maker]] = {
         _evil_policy,
         _repeated_weights,
         _pickle,
-        _bomb("data", 300),
+        _bomb("data", 300 << 20),
         lambda path, ran: _rewrite(path, {"data": DEEP.encode()}),
         lambda path, ran: _rewrite(path, {"data": b'{"policy_class": 3, "policy_kwargs": [1]}'}),
     ],
     "checkpoint": [_pickle, _repeated_tensor, _deep_tree, _bytes((2**63 - 1).to_bytes(8, "little") + b"{}")],
     "idx": [_bytes(_idx(2**32 - 1, 2**32 - 1)), _bytes(_idx(0, 4, 4)), _bytes(_idx(2**14, 2**14)), _pickle],
-    "idx.gz": [_bytes(gzip.compress(_idx(2, 4, 4) + bytes(100 << 20))), _bytes(gzip.compress(_idx(2**14, 2**14)))],
+    "idx.gz": [_bytes(gzip.compress(_idx(2, 4, 4) + bytes(8 << 20))), _bytes(gzip.compress(_idx(2**14, 2**14)))],
     "imitation state": [
         _bytes(DEEP.encode()),
         _bytes(b'{"_data_files": [{"filename": "../../../../etc/passwd"}]}'),
@@ -196,7 +202,10 @@ HOSTILE: dict[str, list[Maker]] = {
         _bytes(b'{"reward": "\\u001b[2Jnone"}'),
         _bytes(b'{"n_envs": 1e400}'),
     ],
-    "run metrics": [_bytes(DEEP.encode()), _bytes(b'[1]\n{"env_steps": "many"}\n\xff\xfe\n{"env_steps": 1, "a": []}\n')],
+    "run metrics": [
+        _bytes(DEEP.encode()),
+        _bytes(b'[1]\n{"env_steps": "many"}\n\xff\xfe\n{"env_steps": 1, "a": []}\n'),
+    ],
     "run evaluation": [_bytes(DEEP.encode()), _bytes(b'{"policy": 3}'), _bytes(b'{"scale": {"random": "\\u001b"}}')],
     "image configuration": [_bytes(DEEP.encode()), _bytes(b'{"steps": true}'), _bytes(b'{"out": 3}')],
     "image result": [_bytes(DEEP.encode()), _bytes(b"[]"), _bytes(b'{"benchmark": []}')],

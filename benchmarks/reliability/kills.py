@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,17 +18,19 @@ from gail_suite.errors import InputError
 from gail_suite.run_directory import write_json
 
 PACKAGES = ("torch", "stable-baselines3", "mujoco", "numpy")
-SMALL = (
-    "--env Hopper-v4 --n-demos 1 --n-envs 2 --threads 1 --no-controls --no-video --eval-episodes 1 --select-episodes 1 "
-    "--total-env-steps 320 --eval-every 32 --warm-up-rounds 1 --cloning.max-updates 20 --critic.hidden 16 "
-    "--critic.batch-size 32 --critic.updates-per-round 2"
-).split()
+_SMALL = """
+    --env Hopper-v4 --n-demos 1 --n-envs 2 --threads 1 --no-controls --no-video --eval-episodes 1 --select-episodes 1
+    --total-env-steps 320 --eval-every 32 --warm-up-rounds 1 --cloning.max-updates 20 --critic.hidden 16
+    --critic.batch-size 32 --critic.updates-per-round 2
+"""
+_SAC = """
+    --algo sac --off-policy.n-steps 8 --off-policy.learning-starts 64 --off-policy.batch-size 32
+    --off-policy.hidden 16 16 --off-policy.buffer-size 512
+"""
+SMALL = _SMALL.split()
 LEARNERS = {
-    "ppo": "--ppo.n-steps 16 --ppo.minibatch-size 32 --ppo.hidden 16 16 --ppo.n-epochs 2".split(),
-    "sac": (
-        "--algo sac --off-policy.n-steps 8 --off-policy.learning-starts 64 --off-policy.batch-size 32 "
-        "--off-policy.hidden 16 16 --off-policy.buffer-size 512"
-    ).split(),
+    "ppo": ["--ppo.n-steps", "16", "--ppo.minibatch-size", "32", "--ppo.hidden", "16", "16", "--ppo.n-epochs", "2"],
+    "sac": _SAC.split(),
 }
 POLL_S = 0.001
 
@@ -45,7 +46,7 @@ class KillsConfig:
     seed: int = 0
     """Of the moments."""
     spawn: bool = False
-    """A fresh interpreter each time, which can also be killed while it loads, in the place of a fork that has loaded."""
+    """A fresh interpreter each time, which can also be killed while it loads, not a fork of one that has loaded."""
     json: Path | None = None
     """Where to write what was found."""
 

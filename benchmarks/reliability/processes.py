@@ -22,7 +22,7 @@ class Started:
     output: Path
 
     def poll(self) -> int | None:
-        """The exit code, minus the number of the signal that ended it, or None while it runs.  Ask once after the end."""
+        """The exit code, minus the number of the signal that ended it, None while it runs; not to be asked again."""
         pid, status = os.waitpid(self.pid, os.WNOHANG)
         return os.waitstatus_to_exitcode(status) if pid else None
 

@@ -99,7 +99,12 @@ def _arrow(folder: Path) -> Path:
 
     inside = folder / "imitation"
     inside.mkdir()
-    columns = {"obs": [[[0.0, 1.0]] * 5] * 2, "acts": [[[0.5]] * 4] * 2, "terminal": [True, False], "rews": [[1.0] * 4] * 2}
+    columns = {
+        "obs": [[[0.0, 1.0]] * 5] * 2,
+        "acts": [[[0.5]] * 4] * 2,
+        "terminal": [True, False],
+        "rews": [[1.0] * 4] * 2,
+    }
     table = pa.table(columns)
     path = inside / "data-00000-of-00001.arrow"
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
@@ -144,8 +149,16 @@ def _run(folder: Path) -> Path:
     run.save_config(TrainConfig(env="Hopper-v4"))
     for i in range(12):
         critic = {"critic/accuracy": 0.9, "critic/logit_model": -2.0, "critic/logit_data": 2.0, "reward/mean": 0.5}
-        run.append_metrics({"env_steps": 64 * i, "round": i, "wall_clock_s": 1.0 * i, "eval/return_mean": 5.0, **critic})
-    row = {"return_mean": 3.0, "return_std": 1.0, "return_iqm": 3.0, "return_ci95": [2.0, 4.0], "normalised_return": None}
+        run.append_metrics(
+            {"env_steps": 64 * i, "round": i, "wall_clock_s": 1.0 * i, "eval/return_mean": 5.0, **critic}
+        )
+    row = {
+        "return_mean": 3.0,
+        "return_std": 1.0,
+        "return_iqm": 3.0,
+        "return_ci95": [2.0, 4.0],
+        "normalised_return": None,
+    }
     write_json(run.evaluation_file, {"scale": {"random": 0.0, "expert": None}, "policy": row, "last": row})
     return inside
 

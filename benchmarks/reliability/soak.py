@@ -1,4 +1,4 @@
-"""Long times: whether memory, open files or threads grow while training, fitting, and opening and closing environments."""
+"""Long times: whether memory, open files or threads grow in training, in fitting, with environments that come and go."""
 
 import gc
 import os
@@ -144,7 +144,7 @@ def fit(updates: int) -> dict[str, Any]:
     """A flow, with a checkpoint every few updates."""
     watch = Watch(updates)
     with tempfile.TemporaryDirectory() as folder:
-        fit_family(FAMILY, Path(folder), n_updates=updates, hooks=(lambda i, metrics: watch.at(i + 1),))
+        fit_family(FAMILY, Path(folder), n_updates=updates, every=500, hooks=(lambda i, metrics: watch.at(i + 1),))
     return watch.report()
 
 
