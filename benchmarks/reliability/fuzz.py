@@ -27,7 +27,6 @@ PACKAGES = ("torch", "numpy", "pyarrow", "stable-baselines3")
 MAX_SECONDS = 5  # of the processor's time: the clock's depends on what else runs
 MAX_BYTES = 1 << 30
 ODD_NAME = "[red]odd\x1b[31m\u202e\r"
-NAMED_BY_THE_RUN = ("run", "imitation")  # folders whose files have fixed names
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Long times: whether memory, open files or threads grow in training, in fitting, with environments that come and go."""
+"""Long times: whether memory, open files or threads grow in training, in fitting, or with many environments."""
 
 import gc
 import os

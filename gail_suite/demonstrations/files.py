@@ -16,6 +16,7 @@ from gail_suite.errors import InputError
 from gail_suite.fields import fits
 
 FORMAT = "gail_suite demonstrations 1"
+MAX_LENGTH = 2**31
 
 
 def check_target(path: Path) -> None:
@@ -84,6 +85,10 @@ def _inconsistency(header: dict[str, Any], arrays: dict[str, NDArray]) -> str | 
     n_episodes = len(header["lengths"] or ())
     if any(len(header[name]) != n_episodes for name in ("returns", "complete") if header[name] is not None):
         return "its record has not one entry an episode"
+    if any(not 0 < length < MAX_LENGTH for length in header["lengths"]) or not header["subsampled_every"] > 0:
+        return "its episodes have lengths that cannot be"
+    if not np.isfinite(header["returns"] or 0.0).all():
+        return "its returns are not finite"
     episode = arrays["episode"]
     if not np.array_equal(np.unique(episode), np.arange(n_episodes)) or np.any(np.diff(episode) < 0):
         return f"its episode index does not run over 0 .. {n_episodes - 1}"

@@ -15,7 +15,7 @@ from benchmarks.images.config import config_from_dict as image_config_from_dict
 from benchmarks.reliability import fuzz
 from benchmarks.reliability.hostile import HOSTILE
 from benchmarks.reliability.mutations import damage, damage_json
-from benchmarks.reliability.samples import Sample
+from benchmarks.reliability.samples import Sample, make_samples
 from gail_suite.config import config_from_dict
 from gail_suite.errors import InputError
 from gail_suite.fields import fits
@@ -68,6 +68,15 @@ def test_a_reader_that_does_wrong_is_found_out(tmp_path, read, problem):
 
 def _refuse(text):
     raise InputError(text)
+
+
+def test_what_is_sound_is_read_under_odd_names_too(tmp_path):
+    tally = fuzz.Tally()
+    for kind, sample in make_samples(tmp_path / "sound").items():
+        for odd in (False, True):
+            case = fuzz._lay_out(sample, tmp_path / "case", odd=odd)
+            assert fuzz.judge(case, tmp_path, tally) is None, kind
+            assert tally.refused == 0, f"{kind}: {(tmp_path / 'output').read_text()}"
 
 
 def test_readers_pass_a_short_campaign(tmp_path):
