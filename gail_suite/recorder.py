@@ -88,7 +88,7 @@ class RunRecorder(BaseCallback):
 
     def make_up(self) -> None:
         """The look that was cut off at the very end of the training."""
-        if self._unlooked is not None and not self.interrupted:
+        if self._unlooked is not None and self.interrupted is None:
             self._between_rounds(final=True)
 
     # -- SB3's hooks ---------------------------------------------------------------------------------------------------
@@ -120,7 +120,7 @@ class RunRecorder(BaseCallback):
                 self.save()
                 return
             self._unlooked, due = None, True
-            row |= self._look(episodes)
+            row |= self._look(episodes, row)
             self._next_look = gail.env_steps + gail.config.eval_every
         if fresh or due:
             row["wall_clock_s"] = round(self.wall_clock_s, 2)
@@ -165,10 +165,10 @@ class RunRecorder(BaseCallback):
         except LookCutOff:
             return None
 
-    def _look(self, episodes: Episodes) -> dict[str, Any]:
+    def _look(self, episodes: Episodes, row: dict[str, Any]) -> dict[str, Any]:
         """Judge the current policy by the episodes it played; keep it where it is the best so far."""
         gail, config = self.gail, self.gail.config
-        score = self._score(episodes)
+        score = self._score(episodes, row)
         kept = {"policy": gail.policy.state_dict(), "env_steps": gail.env_steps, "score": score}
         if score > self.best_score or config.select == "last" or not self.run.best.exists():
             self.best_score = score
@@ -194,10 +194,10 @@ class RunRecorder(BaseCallback):
             candidate_file(self.run, candidate[1]).unlink(missing_ok=True)
         self.candidates = sorted(stay)
 
-    def _score(self, episodes: Episodes) -> float:
+    def _score(self, episodes: Episodes, row: dict[str, Any]) -> float:
         """What `config.select` ranks checkpoints by."""
         if self.gail.config.select == "reward":
-            return self.gail.metrics.get("reward/mean", -np.inf)  # before the first round there is none
+            return row.get("reward/mean", -np.inf)  # before the first round there is none
         return float(episodes.returns.mean())
 
     def _log(self, row: dict[str, Any]) -> None:
@@ -255,7 +255,7 @@ def restore(gail: GAIL, run: RunDirectory) -> dict[str, Any] | None:
     except (AttributeError, KeyError, IndexError, OverflowError, RuntimeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{run.last} is not a checkpoint of this run ({reason}); start a new run") from error
-    if not run.best.exists():
+    if not run.best.exists() and not recorder.get("unlooked"):  # the very first look may be the one to make up for
         raise InputError(f"{run.best} is missing; put it back, or start a new run")
     if state["gail"]["venv"] is None and gail.env_steps:
         print("note: these environments cannot be restored, so their episodes begin anew", file=sys.stderr)

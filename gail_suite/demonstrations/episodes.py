@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from gail_suite.demonstrations.dataset import Demonstrations, Provenance
 from gail_suite.errors import InputError
 
-
 MAX_CHOICES = 10_000  # of a task that nobody has named
 
 
