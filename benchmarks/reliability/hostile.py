@@ -139,7 +139,10 @@ def _deep_tree(path: Path, ran: Path) -> None:
 
 
 def _bytes(content: bytes) -> Maker:
-    return lambda path, ran: path.write_bytes(content) and None
+    def write(path: Path, ran: Path) -> None:
+        path.write_bytes(content)
+
+    return write
 
 
 def _idx(*shape: int) -> bytes:

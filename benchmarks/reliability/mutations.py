@@ -76,7 +76,8 @@ def damage_json(content: bytes, rng: Random) -> bytes:
     *before, last = content.rstrip().split(b"\n") if content.lstrip()[:2] != b"{\n" else [content]
     tree = json.loads(last)
     for _ in range(int(rng.integers(1, 4))):
-        node, parent, key = tree, None, None
+        parent: Any = None
+        node, key = tree, None
         while isinstance(node, dict | list) and node and (parent is None or rng.random() < 0.7):
             keys = list(node) if isinstance(node, dict) else list(range(len(node)))
             parent, key = node, keys[rng.integers(len(keys))]

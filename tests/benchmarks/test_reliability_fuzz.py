@@ -8,7 +8,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.images.config import config_from_dict as image_config_from_dict
@@ -99,7 +99,7 @@ def test_damage_is_repeatable_and_changes_something():
     assert len({damage_json(text, rng) for _ in range(50)}) > 20
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
 @given(st.dictionaries(NAMES, JSON | st.dictionaries(NAMES, JSON, max_size=3), max_size=4))
 def test_a_configuration_is_read_or_refused_with_a_line(values):
     with contextlib.suppress(InputError):
