@@ -63,11 +63,13 @@ def _stop_at(update: int):
 
 
 def forgetful(folder: Path) -> None:
-    """Counts to ten in a file and, unlike what is to be tested, does not count the same after a kill."""
-    path = folder / "count.safetensors"
-    begun = load_checkpoint(path)["n"] if path.exists() else 0
-    for n in range(begun, 400):
-        save_checkpoint(path, {"n": n, "sessions": 0 if begun == 0 else 1})
+    """Unlike what is to be tested, it ends otherwise when it was begun more than once."""
+    count = folder / "sessions"
+    sessions = 1 + (len(count.read_text()) if count.exists() else 0)
+    with count.open("a") as file:
+        file.write("x")
+    for _ in range(60):
+        save_checkpoint(folder / "count.safetensors", {"sessions": sessions})
 
 
 def test_a_target_that_forgets_is_found_out(tmp_path):
