@@ -13,6 +13,7 @@ from benchmarks.images import tables as of_images
 from benchmarks.images.experiments import tables as of_experiments
 from benchmarks.images.report import KEPT_EXPERIMENTS, PICTURES
 from benchmarks.imitation.study import KEPT, markdown
+from benchmarks.reliability import tables as of_reliability
 from benchmarks.throughput import training as learners
 from benchmarks.throughput.cases import LABELS
 from envs import reference_returns
@@ -172,6 +173,10 @@ def sections() -> dict[str, str]:
         path = RESULTS / f"throughput-{name}.json"
         if path.exists():
             written[f"throughput {name}"] = render(json.loads(path.read_text()))
+    campaigns = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("reliability-*.json"))]
+    if campaigns:
+        rendered = (f"{table(*of_reliability.render(found))}\n\n`{found['command']}`" for found in campaigns)
+        written["reliability"] = "\n\n".join(rendered)
     return written
 
 

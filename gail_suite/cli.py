@@ -6,10 +6,10 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
-from gail_suite.errors import InputError
+from gail_suite.errors import InputError, printable
+from gail_suite.signals import die_at_the_next, exit_code, raising
 
 EXIT_BAD_INPUT = 2  # the code of the argument parser's own errors too
-EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells count it
 
 _REMEDIES = {
     errno.ENOSPC: "free some space, or write to another disk",
@@ -18,6 +18,9 @@ _REMEDIES = {
     errno.EACCES: "choose a place that you may read and write",
     errno.EPERM: "choose a place that you may read and write",
     errno.EROFS: "choose a place on a disk that can be written",
+    errno.ENOENT: "check the path",
+    errno.ELOOP: "check the links on this path",
+    errno.EIO: "the disk or what it holds is damaged; go on with a copy elsewhere",
     errno.EEXIST: "a file is in the way; choose another path",
     errno.EISDIR: "give a file's name, not a folder's",
     errno.ENOTDIR: "a part of this path is a file; choose another path",
@@ -27,25 +30,28 @@ _USER_ERRORS = (("generative_core.training.checkpoint", "CheckpointError"), ("en
 
 
 def run_verb(main: Callable[[], int | None]) -> NoReturn:
-    """Run a verb and leave the process: 0 or what `main` returns, 2 for bad input, 130 for Ctrl-C.
+    """Run a verb and leave the process: 0 or what `main` returns, 2 for bad input, 130 for Ctrl-C, 143 for SIGTERM.
 
-    Bad input, a damaged checkpoint and a disk that refuses are one line on stderr; everything else is a bug of ours and
-    keeps its traceback.
+    Bad input, a damaged checkpoint, a disk that refuses and a memory that is full are one line on stderr; everything
+    else is a bug of ours and keeps its traceback.
     """
     # Threads of the networks that spin while they wait take the cores from the simulators and from whatever else runs;
     # threads that sleep at once cost 0.3 ms at every waking.  This many turns last some ten microseconds: from one
     # layer to the next, and no longer.  Read once, when torch is loaded, which every verb does after this.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
-        sys.exit(main() or 0)
-    except KeyboardInterrupt:
+        with raising():
+            code = main() or 0
+        sys.exit(code)
+    except KeyboardInterrupt as stopped:
+        die_at_the_next()
         print("interrupted", file=sys.stderr)
-        sys.exit(EXIT_INTERRUPTED)
+        sys.exit(exit_code(stopped))
     except Exception as error:
         line = _message_for_users(error)
         if line is None:
             raise
-        print(f"error: {line}", file=sys.stderr)
+        print(f"error: {printable(line)}", file=sys.stderr)
         sys.exit(EXIT_BAD_INPUT)
 
 
@@ -53,10 +59,21 @@ def _message_for_users(error: Exception) -> str | None:
     """One line, or None where the error is not the user's to mend."""
     if isinstance(error, (InputError, *_loaded_user_errors())):
         return " ".join(str(error).split())
+    if isinstance(error, (MemoryError, *_out_of_device_memory())):
+        reason = " ".join(str(error).split())[:200] or "the system gives no more"
+        return (
+            f"not enough memory ({reason}); free some (other processes, --device cpu) and go on with --resume, or "
+            f"begin anew with smaller batches or networks"
+        )
     if isinstance(error, OSError) and error.errno in _REMEDIES:
         place = f"{error.filename}: " if error.filename else ""
         return f"{place}{error.strerror}; {_REMEDIES[error.errno]}"
     return None
+
+
+def _out_of_device_memory() -> Iterator[type[Exception]]:
+    if "torch" in sys.modules:
+        yield sys.modules["torch"].cuda.OutOfMemoryError  # the name of all devices' in every version of torch
 
 
 def _loaded_user_errors() -> Iterator[type[Exception]]:

@@ -2,10 +2,11 @@
 
 import json
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
 
 from gail_suite.bounds import check_bounds
 from gail_suite.errors import InputError
+from gail_suite.fields import fits
 
 Algorithm = Literal["ppo", "sac", "td3"]
 
@@ -309,7 +310,7 @@ def config_from_dict(values: dict[str, Any]) -> TrainConfig:
 
 
 def _build(cls: type, values: dict[str, Any]) -> Any:
-    known = {f.name: f for f in fields(cls)}
+    known, hints = {f.name: f for f in fields(cls)}, get_type_hints(cls)
     unknown = set(values) - set(known)
     if unknown:
         raise ValueError(f"unknown field {sorted(unknown)[0]!r}")
@@ -321,10 +322,7 @@ def _build(cls: type, values: dict[str, Any]) -> Any:
             built[name] = _build(type(default), value)
             continue
         value = tuple(value) if isinstance(default, tuple) else value
-        numbers = (int, float) if isinstance(default, float) else type(default)
-        if default is not None and (
-            not isinstance(value, numbers) or isinstance(value, bool) != isinstance(default, bool)
-        ):
+        if not fits(value, hints[name]):
             raise TypeError(f"{name} = {value!r}")
         built[name] = value
     return cls(**built)

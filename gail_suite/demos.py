@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import tyro
 
 from gail_suite.cli import run_verb
+from gail_suite.errors import plain, printable
 
 if TYPE_CHECKING:
     from gail_suite.demonstrations import Demonstrations
@@ -95,21 +96,20 @@ def _collect(verb: Collect) -> None:
     source = f"{name}, {'deterministic' if verb.deterministic else 'stochastic'} actions"
     demos = collect(policy, verb.env, verb.n_episodes, seed=verb.seed, deterministic=verb.deterministic, source=source)
     demos.save(verb.out)
-    print(f"{verb.out}: {_summary(demos)}")
+    print(f"{printable(str(verb.out))}: {_summary(demos)}")
 
 
 def _inspect(verb: Inspect) -> None:
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
     from gail_suite.demonstrations import Demonstrations
 
-    table = Table(title=escape(verb.source), show_header=False)
+    table = Table(title=plain(verb.source), show_header=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in _rows(Demonstrations.load(verb.source)):
-        table.add_row(name, escape(value))
+        table.add_row(name, plain(value))
     Console().print(table)
 
 
@@ -120,7 +120,7 @@ def _convert(verb: Convert) -> None:
     check_target(verb.out)
     demos = Demonstrations.load(verb.source, env_id=verb.env)
     demos.save(verb.out)
-    print(f"{verb.out}: {_summary(demos)}")
+    print(f"{printable(str(verb.out))}: {_summary(demos)}")
 
 
 def _validate(verb: Validate) -> None:

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from gail_suite.cli import run_verb
-from gail_suite.errors import InputError
+from gail_suite.errors import InputError, printable
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ def main() -> int:
         console.print("nothing found that tends to go wrong")
     for finding in findings:
         console.print(f"[bold]{finding.name}[/]")
-        console.print(f"  seen    {finding.evidence}", markup=False)
-        console.print(f"  change  {finding.remedy}", markup=False)
+        console.print(f"  seen    {printable(finding.evidence)}", markup=False)
+        console.print(f"  change  {printable(finding.remedy)}", markup=False)
     return 0
 
 
@@ -58,7 +58,10 @@ def examine(folder: Path) -> list:
     rows = run.metrics()
     if not rows:
         raise InputError(f"{folder} has logged nothing yet; wait for its first round")
-    findings = diagnosis.of_curve(rows, config)
+    try:
+        findings = diagnosis.of_curve(rows, config)
+    except (KeyError, OverflowError, ValueError) as error:
+        raise InputError(f"{run.metrics_file} was not written by a training ({error}); restore it") from error
     demonstrations = load_demonstrations(config)
     findings += diagnosis.of_demonstrations(demonstrations, config)
     venv = make_venv(config.env, N_STARTS, 0, config.parsed_env_kwargs(), n_threads=1)

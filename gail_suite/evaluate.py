@@ -35,12 +35,13 @@ def main() -> int:
     import torch
 
     from gail_suite.evaluation import Scale, evaluate_policy
-    from gail_suite.report import print_table
+    from gail_suite.report import ENDS, check_evaluation, print_table
     from gail_suite.run_directory import RunDirectory, read_json
 
     run = RunDirectory.open(folder)
     config = run.config()
     evaluation: dict[str, Any] = read_json(run.evaluation_file) if run.evaluation_file.exists() else {}
+    check_evaluation(evaluation, run.evaluation_file)
     torch.manual_seed(arguments.seed)  # of stochastic actions
     episodes = evaluate_policy(
         load_policy(run),
@@ -51,7 +52,7 @@ def main() -> int:
         env_kwargs=config.parsed_env_kwargs(),
         threads=arguments.threads,
     )
-    ends = evaluation.get("scale") or {"random": None, "expert": None}
+    ends = dict.fromkeys(ENDS) | evaluation.get("scale", {})
     row = episodes.summary(Scale(ends["random"], ends["expert"]))
     print_table({**evaluation, "env": config.env, "seed": config.seed, "episodes": arguments.episodes, "policy": row})
     return 0

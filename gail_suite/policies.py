@@ -84,7 +84,7 @@ def read_sb3_zip(
     _refuse_unless_plain(path, data, tensors)
     try:
         kind, kwargs, sizes = _blueprint(tensors)
-    except (KeyError, IndexError) as error:
+    except (KeyError, IndexError, TypeError) as error:
         raise InputError(f"{path} lacks the weights {error}; save it again with model.save(...)") from error
     expected = check_spaces(observation_space, action_space, "the task")
     if sizes != expected:
@@ -99,7 +99,7 @@ def read_sb3_zip(
         with torch.random.fork_rng(devices=[]):  # the initial weights are thrown away
             policy = kind(observation_space, action_space, _no_learning, **kwargs)
         policy.load_state_dict(tensors)
-    except (AssertionError, RuntimeError, ValueError) as error:
+    except (AssertionError, RuntimeError, TypeError, ValueError) as error:
         raise InputError(
             f"{path} does not fit a plain {kind.__name__} ({_first_line(error)}); save it again"
         ) from error
@@ -138,11 +138,19 @@ def _read_parts(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
             check_zip_sizes(archive, f"policy.pth of {path}", MAX_POLICY_BYTES)
         tensors = torch.load(io.BytesIO(weights), map_location="cpu", weights_only=True)
         if isinstance(data, dict) and isinstance(tensors, dict):
-            return data, {name: tensor for name, tensor in tensors.items() if isinstance(tensor, torch.Tensor)}
-        problem = "its parts are not what SB3 writes"
+            found = {str(name): tensor for name, tensor in tensors.items() if isinstance(tensor, torch.Tensor)}
+            if sum(tensor.numel() * tensor.element_size() for tensor in found.values()) > len(weights):
+                problem = "its weights claim to be larger than the file"  # one number may be repeated without end
+            elif not all(torch.isfinite(tensor).all() for tensor in found.values()):
+                problem = "it has weights that are NaN or infinite"
+            else:
+                return data, found
+        else:
+            problem = "its parts are not what SB3 writes"
     except InputError:
         raise
-    except (*READING_ERRORS, pickle.UnpicklingError) as error:  # the last: torch found more than weights
+    except (*READING_ERRORS, AssertionError, ImportError, pickle.UnpicklingError) as error:
+        # the last: torch found more than weights
         problem = _first_line(error)
     raise InputError(f"{path} cannot be read as an SB3 policy ({problem}); save it with model.save(...)")
 

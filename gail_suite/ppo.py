@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from gail_suite.config import PPOConfig
 from gail_suite.demonstrations.spaces import encode_actions
-from gail_suite.reward.protocol import RewardModel, Transitions
+from gail_suite.reward.protocol import RewardModel, Transitions, require_finite
 from gail_suite.successors import true_successors
 from gail_suite.threads import one_thread
 from gail_suite.training_policy import Distribution, TrainingPolicy, to_plain
@@ -148,14 +148,14 @@ class AdaptivePPO(sb3.PPO):
         """Fill the buffer from a whole round, fields (T, N, ...): learned rewards, values, advantages."""
         shape = round_.dones.shape
         flat = _Step._make(field.reshape(-1, *field.shape[2:]) for field in round_)
+        require_finite(flat.next_obs, "numbers observed")  # a simulation that diverged, and nobody has noticed
         acts = encode_actions(flat.sent, self.action_space)
         self.transitions = Transitions(flat.obs, acts, flat.next_obs, flat.terminated)
         if self.reward_model is None:
             self.rewards = flat.rewards.astype(np.float32)
         else:
             self.rewards = self.reward_model.reward(self.transitions)
-        if not_finite := np.count_nonzero(~np.isfinite(self.rewards)):
-            raise FloatingPointError(f"{not_finite} of the round's {len(self.rewards)} rewards are not finite")
+        require_finite(self.rewards, "rewards of the round")
         timed_out = flat.dones & ~flat.terminated
         values = self._values(np.concatenate([flat.obs, np.asarray(self._last_obs), flat.next_obs[timed_out]]))
         own, last, after_time_out = np.split(values, [len(flat.obs), len(flat.obs) + shape[1]])

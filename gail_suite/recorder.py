@@ -1,20 +1,18 @@
 """What happens between two rounds of a run: look, log, keep the best, save, and stop when asked to."""
 
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from stable_baselines3.common.callbacks import BaseCallback
 
 from gail_suite.diagnosis import of_curve
-from gail_suite.errors import InputError
+from gail_suite.errors import InputError, plain, printable
 from gail_suite.evaluation import Episodes, evaluate_policy
 from gail_suite.run_directory import RunDirectory
 from gail_suite.run_off import candidate_file
@@ -53,10 +51,13 @@ class RunRecorder(BaseCallback):
         self._next_look = 0
         self.best_score = -np.inf
         self.candidates: list[tuple[float, int]] = []  # (score, env steps)
-        self.interrupted = False
+        self.interrupted: int | None = None
+        """The number of the signal that asked for the end."""
+        self._looking = False
+        self._unlooked: dict[str, Any] | None = None  # the row of a look that was cut off
         self._warned: set[str] = set()
         # steps after the checkpoint that a resume goes on from were logged by the interrupted session
-        self._tensorboard = Scalars(run.tensorboard, first_step=gail.env_steps + 1 if gail.env_steps else 0)
+        self._tensorboard = Scalars(run.tensorboard, first_step=gail.env_steps + 1 if run.metrics() else 0)
 
     @property
     def wall_clock_s(self) -> float:
@@ -69,11 +70,26 @@ class RunRecorder(BaseCallback):
             "next_look": self._next_look,
             "best_score": float(self.best_score),
             "candidates": [list(candidate) for candidate in self.candidates],
+            "unlooked": self._unlooked,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._next_look, self.best_score = state["next_look"], state["best_score"]
         self.candidates = [(score, env_steps) for score, env_steps in state["candidates"]]
+        self._unlooked = state.get("unlooked")
+
+    # -- signals -------------------------------------------------------------------------------------------------------
+
+    def stop(self, number: int) -> None:
+        """End after this round; a look is given up at once, and is the first thing that a resume does."""
+        self.interrupted = number
+        if self._looking:
+            raise LookCutOff
+
+    def make_up(self) -> None:
+        """The look that was cut off at the very end of the training."""
+        if self._unlooked is not None and self.interrupted is None:
+            self._between_rounds(final=True)
 
     # -- SB3's hooks ---------------------------------------------------------------------------------------------------
 
@@ -82,7 +98,7 @@ class RunRecorder(BaseCallback):
 
     def _on_rollout_start(self) -> None:
         self._between_rounds()
-        if self.interrupted:
+        if self.interrupted is not None:
             raise StopTraining
         self._round_began = time.monotonic()
 
@@ -93,19 +109,25 @@ class RunRecorder(BaseCallback):
         gail = self.gail
         fresh = gail.n_rounds > self._recorded_round
         self._recorded_round = gail.n_rounds
-        row: dict[str, Any] = {"env_steps": gail.env_steps, "round": gail.n_rounds}
+        row: dict[str, Any] = self._unlooked or {"env_steps": gail.env_steps, "round": gail.n_rounds}
         if fresh:
             row |= self._round_metrics()
         due = gail.env_steps >= self._next_look
-        if due or (final and fresh):
-            row |= self._look()
+        if due or self._unlooked or (final and fresh):
+            episodes = self._play()
+            if episodes is None:
+                self._unlooked = row
+                self.save()
+                return
+            self._unlooked, due = None, True
+            row |= self._look(episodes, row)
             self._next_look = gail.env_steps + gail.config.eval_every
         if fresh or due:
             row["wall_clock_s"] = round(self.wall_clock_s, 2)
             self._log(row)
         if self.warns and (due or final):
             self._warn()
-        if due or final or self.interrupted:
+        if due or final or self.interrupted is not None:
             self.save()
 
     def _round_metrics(self) -> dict[str, float]:
@@ -122,19 +144,31 @@ class RunRecorder(BaseCallback):
         metrics |= {f"{gail.config.algo}/{name}": value for name, value in gail.learner.metrics.items()}
         return metrics
 
-    def _look(self) -> dict[str, Any]:
-        """Evaluate the current policy on the true reward; keep it where it is the best so far."""
-        gail = self.gail
-        config = gail.config
-        episodes = evaluate_policy(
-            gail.policy,
-            config.env,
-            config.select_episodes,
-            seed=SELECTION_SEED,
-            env_kwargs=config.parsed_env_kwargs(),
-            threads=config.threads,
-        )
-        score = self._score(episodes)
+    def _play(self) -> Episodes | None:
+        """The current policy on the true reward; None where a signal came before the end."""
+        config = self.gail.config
+        if self.interrupted is not None:
+            return None
+        try:
+            try:
+                self._looking = True
+                return evaluate_policy(
+                    self.gail.policy,
+                    config.env,
+                    config.select_episodes,
+                    seed=SELECTION_SEED,
+                    env_kwargs=config.parsed_env_kwargs(),
+                    threads=config.threads,
+                )
+            finally:
+                self._looking = False
+        except LookCutOff:
+            return None
+
+    def _look(self, episodes: Episodes, row: dict[str, Any]) -> dict[str, Any]:
+        """Judge the current policy by the episodes it played; keep it where it is the best so far."""
+        gail, config = self.gail, self.gail.config
+        score = self._score(episodes, row)
         kept = {"policy": gail.policy.state_dict(), "env_steps": gail.env_steps, "score": score}
         if score > self.best_score or config.select == "last" or not self.run.best.exists():
             self.best_score = score
@@ -160,10 +194,10 @@ class RunRecorder(BaseCallback):
             candidate_file(self.run, candidate[1]).unlink(missing_ok=True)
         self.candidates = sorted(stay)
 
-    def _score(self, episodes: Episodes) -> float:
+    def _score(self, episodes: Episodes, row: dict[str, Any]) -> float:
         """What `config.select` ranks checkpoints by."""
         if self.gail.config.select == "reward":
-            return self.gail.metrics.get("reward/mean", -np.inf)  # before the first round there is none
+            return row.get("reward/mean", -np.inf)  # before the first round there is none
         return float(episodes.returns.mean())
 
     def _log(self, row: dict[str, Any]) -> None:
@@ -180,20 +214,37 @@ class RunRecorder(BaseCallback):
                 self.show.warn(str(finding))
 
     def save(self) -> None:
-        """The whole state, between two rounds."""
+        """The whole state, between two rounds; one with NaN in its networks does not take a sound one's place."""
+        networks = [self.gail.learner.policy.state_dict(), *_trees(self.gail.reward_model.state_dict())]
+        for name, value in (item for tree in networks for item in tree.items()):
+            if isinstance(value, torch.Tensor) and bool(value.isnan().any()):
+                raise FloatingPointError(f"{name} has become NaN")
         save_checkpoint(self.run.last, {"gail": self.gail.state_dict(), "recorder": self.state_dict()})
 
     def close(self) -> None:
         self._tensorboard.close()
 
 
+def _trees(tree: Any) -> Iterator[dict[Any, Any]]:
+    """The dictionary and all in it."""
+    if isinstance(tree, dict):
+        yield tree
+        for value in tree.values():
+            yield from _trees(value)
+
+
 class StopTraining(Exception):
     """Leaves SB3's `learn` between two rounds; everything is saved."""
+
+
+class LookCutOff(Exception):
+    """Leaves the episodes of a look; they have changed nothing."""
 
 
 def restore(gail: GAIL, run: RunDirectory) -> dict[str, Any] | None:
     """Load the last checkpoint of a run into `gail`; returns the recorder's part, or None where there is none yet."""
     if not run.last.exists():
+        run.forget_log()
         return None
     state = load_checkpoint(run.last)
     try:
@@ -201,36 +252,15 @@ def restore(gail: GAIL, run: RunDirectory) -> dict[str, Any] | None:
         recorder = dict(state["recorder"])
     except InputError:  # it says already what is wrong
         raise
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, IndexError, OverflowError, RuntimeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{run.last} is not a checkpoint of this run ({reason}); start a new run") from error
-    if not run.best.exists():
+    if not run.best.exists() and not recorder.get("unlooked"):  # the very first look may be the one to make up for
         raise InputError(f"{run.best} is missing; put it back, or start a new run")
     if state["gail"]["venv"] is None and gail.env_steps:
         print("note: these environments cannot be restored, so their episodes begin anew", file=sys.stderr)
     run.cut_metrics(gail.env_steps)
     return recorder
-
-
-@contextmanager
-def interruptible(on_signal: Callable[[], None]) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM calls `on_signal`, so that the round ends and is saved; a second one ends at once."""
-    previous = {}
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        on_signal()
-        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
-
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            previous[number] = signal.signal(number, handle)
-    except ValueError:  # not the main thread: whoever runs us there has handlers of their own
-        previous = {}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 class ProgressDisplay:
@@ -251,7 +281,7 @@ class ProgressDisplay:
             console=self._console,
             disable=not self._live,
         )
-        self._task: TaskID = self._bar.add_task(title, total=total_env_steps, completed=done, numbers="")
+        self._task: TaskID = self._bar.add_task(plain(title), total=total_env_steps, completed=done, numbers="")
 
     def __enter__(self) -> "ProgressDisplay":
         self._bar.start()
@@ -262,7 +292,7 @@ class ProgressDisplay:
 
     def warn(self, text: str) -> None:
         """A line that stays."""
-        self._console.print(f"warning: {text}", highlight=False, soft_wrap=True, markup=False)
+        self._console.print(f"warning: {printable(text)}", highlight=False, soft_wrap=True, markup=False)
 
     def update(self, row: dict[str, Any]) -> None:
         self._shown |= row
@@ -271,7 +301,9 @@ class ProgressDisplay:
         if not self._live and "eval/return_mean" in row:
             share = f"{row['env_steps']:,}/{self._total:,} steps"
             self._console.print(
-                f"{self._title}  {share}  {numbers}  {row['wall_clock_s']:.0f} s", highlight=False, soft_wrap=True
+                f"{plain(self._title)}  {share}  {numbers}  {row['wall_clock_s']:.0f} s",
+                highlight=False,
+                soft_wrap=True,
             )
 
     def _numbers(self) -> str:

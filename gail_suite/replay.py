@@ -18,7 +18,7 @@ from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from stable_baselines3.common.vec_env import VecNormalize
 
 from gail_suite.demonstrations.spaces import encode_actions
-from gail_suite.reward.protocol import RewardModel, Transitions
+from gail_suite.reward.protocol import RewardModel, Transitions, require_finite
 
 _COLUMNS = ("observations", "actions", "next_observations", "rewards", "dones", "timeouts")
 
@@ -59,6 +59,11 @@ class RelabellingReplayBuffer(ReplayBuffer):
         # networks read float32; of float64 simulations the buffer would be twice as large for nothing
         self.observations = np.zeros(self.observations.shape, np.float32)
         self.next_observations = np.zeros(self.next_observations.shape, np.float32)
+
+    def add(self, obs: NDArray, next_obs: NDArray, *args: Any, **kwargs: Any) -> None:
+        """SB3's; raises FloatingPointError on what a simulation that diverged shows."""
+        require_finite(next_obs, "numbers observed")
+        super().add(obs, next_obs, *args, **kwargs)
 
     def recent(self, n: int) -> Transitions:
         """The last n transitions at most, over all environments, oldest first."""
@@ -106,6 +111,7 @@ class RelabellingReplayBuffer(ReplayBuffer):
     def _paid(self, batch: Transitions, actions: NDArray, env: VecNormalize | None) -> ReplayBufferSamples:
         """With the rewards of today; `actions` as SB3 keeps them."""
         rewards = self.reward_model.reward(batch).astype(np.float64)
+        require_finite(rewards, "rewards of a batch")
         if after_end := self.reward_model.after_end():
             rewards[batch.terminated] += after_end * self.gamma / (1 - self.gamma)
         columns = batch.terminated.astype(np.float32), rewards.astype(np.float32)

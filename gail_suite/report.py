@@ -6,6 +6,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from gail_suite.errors import InputError, plain
+
 ROWS = {
     "random": "random",
     "behavioural_cloning": "behavioural cloning",
@@ -14,11 +16,20 @@ ROWS = {
     "policy": "GAIL, selected",
     "expert": "expert",
 }
+ENDS = ("random", "expert")
+_NUMBERS = (
+    "return_mean",
+    "return_std",
+    "return_iqm",
+    "normalised_return",
+    "displacement_mean",
+    "episode_length_mean",
+)
 
 
 def print_table(evaluation: dict[str, Any], path: Path | None = None) -> None:
     """One row a policy: true return with its spread, displacement and length.  `-`: not measured or no such thing."""
-    title = f"{evaluation['env']}, {evaluation['episodes']} episodes, seed {evaluation['seed']}"
+    title = plain(f"{evaluation['env']}, {evaluation['episodes']} episodes, seed {evaluation['seed']}")
     table = Table(title=title, title_justify="left", header_style="bold")
     for column in ("policy", "return", "IQM [95 %]", "normalised", "displacement (m)", "steps"):
         table.add_column(column, justify="left" if column == "policy" else "right")
@@ -29,8 +40,24 @@ def print_table(evaluation: dict[str, Any], path: Path | None = None) -> None:
     console.print(table)
     if path is not None:
         console.print(
-            f"[dim]{evaluation['env_steps']:,} env steps in {evaluation['wall_clock_s']:.0f} s; all in[/] {path}"
+            f"[dim]{evaluation['env_steps']:,} env steps in {evaluation['wall_clock_s']:.0f} s; all in[/] {plain(path)}"
         )
+
+
+def check_evaluation(evaluation: dict[str, Any], path: Path) -> None:
+    """Raise `InputError` where what was read of `path` is not what a training writes."""
+    rows = [*(evaluation[name] for name in ROWS if name in evaluation), evaluation.get("scale", {})]
+    for row in rows:
+        if not isinstance(row, dict) or not all(
+            isinstance(row.get(name, 0.0), int | float | None) for name in (*_NUMBERS, *ENDS)
+        ):
+            break
+        interval = row.get("return_ci95", [0.0, 0.0])
+        if not isinstance(interval, list) or [isinstance(end, int | float) for end in interval] != [True, True]:
+            break
+    else:
+        return
+    raise InputError(f"{path} is damaged (a row is not what a training writes); delete it, or restore it")
 
 
 def cells(row: dict[str, Any]) -> list[str]:

@@ -13,8 +13,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from gail_suite.config import TrainConfig, config_from_dict, config_to_dict
-from gail_suite.demonstrations.atomic import atomic_path
+from gail_suite.demonstrations.atomic import atomic_path, remove_leftovers
 from gail_suite.errors import InputError
+
+MAX_JSON_BYTES = 64 << 20
 
 
 class RunDirectory:
@@ -32,6 +34,7 @@ class RunDirectory:
         self.best = path / "checkpoints" / "best" / "policy.safetensors"
         self.candidates = path / "checkpoints" / "candidates"
         self.cloned = path / "checkpoints" / "behavioural_cloning" / "policy.safetensors"
+        self.faults_file = path / "faults.jsonl"
         self.origin_file = path / "origin.json"
         self.policy_file = path / "policy.zip"
         self.evaluation_file = path / "evaluation.json"
@@ -45,10 +48,10 @@ class RunDirectory:
         name = config.env.replace(":", "-").replace("/", "-")
         default = Path("runs") / name / f"{time.strftime('%Y%m%d-%H%M%S')}-s{config.seed}"
         run = cls(Path(config.out) if config.out else default)
-        if run.config_file.exists():
-            raise InputError(f"{run.path} already holds a run; go on with --resume {run.path}, or choose another --out")
+        run._refuse_if_taken()
         run.path.mkdir(parents=True, exist_ok=True)
         run.lock()
+        run._refuse_if_taken()  # by a process that was quicker
         write_json(run.origin_file, origin())
         run.save_config(config)
         return run
@@ -63,6 +66,13 @@ class RunDirectory:
             )
         return run
 
+    def _refuse_if_taken(self) -> None:
+        if self.config_file.exists():
+            self.unlock()
+            raise InputError(
+                f"{self.path} already holds a run; go on with --resume {self.path}, or choose another --out"
+            )
+
     def save_config(self, config: TrainConfig) -> None:
         """What a later `--resume` goes by."""
         write_json(self.config_file, config_to_dict(replace(config, resume=None)))
@@ -74,7 +84,10 @@ class RunDirectory:
         return run
 
     def config(self) -> TrainConfig:
-        return config_from_dict(read_json(self.config_file))
+        """What it was begun with.  Raises InputError where the file is damaged, or no run could have begun so."""
+        config = config_from_dict(read_json(self.config_file))
+        config.check()
+        return config
 
     def lock(self) -> None:
         """Hold the run for this process.  Raises InputError where another one does."""
@@ -86,21 +99,43 @@ class RunDirectory:
     def unlock(self) -> None:
         self._lock.release()
 
+    def remove_leftovers(self) -> None:
+        """Temporary files of writes that a kill cut short; the caller holds the lock."""
+        remove_leftovers(self.path)
+
+    def forget_log(self) -> None:
+        """Drop what a session logged that was killed before its first checkpoint: all of it is done again."""
+        for path in (self.metrics_file, *self.tensorboard.glob("events.out.tfevents.*")):
+            path.unlink(missing_ok=True)
+
     def append_metrics(self, row: dict[str, Any]) -> None:
         """One line a round; a line cut short by a kill is dropped by `cut_metrics`."""
         with self.metrics_file.open("a") as file:
             file.write(json.dumps(row) + "\n")
 
+    def note_fault(self, env_steps: int, error: Exception) -> None:
+        """What stopped a session, a line each; unlike the metrics they stay when a resume does the steps again."""
+        what = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        with self.faults_file.open("a") as file:
+            file.write(json.dumps({"env_steps": env_steps, "fault": what}) + "\n")
+
+    def n_faults(self) -> int:
+        """How many sessions ended in one."""
+        return len(self.faults_file.read_text().splitlines()) if self.faults_file.exists() else 0
+
     def metrics(self) -> list[dict[str, Any]]:
-        """All whole lines."""
+        """All whole lines: names with numbers, the count of steps among them."""
         if not self.metrics_file.exists():
             return []
         rows = []
-        for line in self.metrics_file.read_text().splitlines():
+        for line in self.metrics_file.read_text(errors="replace").splitlines():
             try:
-                rows.append(json.loads(line))
-            except json.JSONDecodeError:
+                row = json.loads(line)
+            except (ValueError, RecursionError):
                 continue  # cut short by a kill
+            is_whole = isinstance(row, dict) and "env_steps" in row
+            if is_whole and all(isinstance(value, int | float) for value in row.values()):
+                rows.append(row)
         return rows
 
     def cut_metrics(self, env_steps: int) -> None:
@@ -142,9 +177,11 @@ def write_json(path: Path, value: Any) -> None:
 
 def read_json(path: Path) -> dict[str, Any]:
     """An object.  Raises InputError, naming the file, where it is damaged."""
+    if path.stat().st_size > MAX_JSON_BYTES:
+        raise InputError(f"{path} has {path.stat().st_size:,} bytes, more than such files do; restore it")
     try:
         value = json.loads(path.read_text())
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is damaged ({error}); restore it or start a new run") from error
     if not isinstance(value, dict):
         raise InputError(f"{path} is damaged (not an object); restore it or start a new run")

@@ -17,20 +17,17 @@ from gail_suite.config import TrainConfig
 from gail_suite.demonstrations import Demonstrations
 from gail_suite.demonstrations.atomic import atomic_path
 from gail_suite.demonstrations.rollout import simulator_versions
-from gail_suite.errors import InputError
+from gail_suite.errors import InputError, plain, printable
 from gail_suite.evaluation import Episodes, RandomPolicy, Scale, evaluate_policy
 from gail_suite.figures import draw_curve
 from gail_suite.policies import read_sb3_zip
-from gail_suite.recorder import ProgressDisplay, RunRecorder, StopTraining, interruptible, restore
+from gail_suite.recorder import ProgressDisplay, RunRecorder, StopTraining, restore
 from gail_suite.reward.make import make_constant_control
 from gail_suite.run_directory import RunDirectory, read_json, write_json
 from gail_suite.run_off import run_off
+from gail_suite.signals import interruptible, interruption
 from gail_suite.trainer import GAIL
 from generative_core.training.checkpoint import load_checkpoint, save_checkpoint
-
-
-class Interrupted(Exception):
-    """Stopped on request, with everything saved; the message says how to go on."""
 
 
 class Session:
@@ -58,7 +55,8 @@ class Session:
         """Train, evaluate, write every file into `run`; returns what `evaluation.json` holds.
 
         Raises:
-            Interrupted: Ctrl-C or SIGTERM came; the round was finished and saved first.
+            KeyboardInterrupt: Ctrl-C came, or SIGTERM (then it is `Terminated`); with a message, the round was finished
+                and saved first.
         """
         self.run = run
         run.save_config(self.config)
@@ -87,7 +85,7 @@ class Session:
             with _status(f"{config.env}: cloning {len(self.demonstrations):,} pairs"):
                 gail.warm_start()
             save_checkpoint(self.run.cloned, {"policy": gail.policy.state_dict()})
-        if saved is not None and gail.env_steps >= config.total_env_steps:
+        if saved is not None and gail.env_steps >= config.total_env_steps and not saved.get("unlooked"):
             return
         with ProgressDisplay(config.env, config.total_env_steps, gail.env_steps) as show:
             recorder = RunRecorder(
@@ -118,7 +116,7 @@ class Session:
             control.start_from(load_checkpoint(self.run.cloned)["policy"])
         run = self.run.control()
         saved = restore(control, run)
-        if control.env_steps < config.total_env_steps:
+        if control.env_steps < config.total_env_steps or (saved and saved.get("unlooked")):
             with ProgressDisplay("constant reward", config.total_env_steps, control.env_steps) as show:
                 # it shows what a reward that says nothing leads to, so what it leads to is no warning
                 recorder = RunRecorder(
@@ -165,6 +163,7 @@ class Session:
             "select": config.select,
             "policy_env_steps": best["env_steps"],
             "diverged_episodes": getattr(gail.venv, "n_diverged", 0),
+            "faults": self.run.n_faults(),
             "threads": torch.get_num_threads(),
             "versions": {**simulator_versions(), "torch": torch.__version__},
             **rows,
@@ -189,21 +188,25 @@ class Session:
 
 
 def _learn(gail: GAIL, recorder: RunRecorder, run: RunDirectory) -> None:
-    def stop() -> None:
-        recorder.interrupted = True
-
     try:
-        with interruptible(stop), suppress(StopTraining):
+        with interruptible(recorder.stop), suppress(StopTraining):
             gail.learn(callbacks=[recorder])
+            recorder.make_up()
+    except (FloatingPointError, MemoryError, OSError, RuntimeError) as error:
+        with suppress(OSError):  # the disk may be what is full; the error itself goes on
+            run.note_fault(gail.env_steps, error)
+        raise
     finally:
         recorder.close()
-    if recorder.interrupted:
-        raise Interrupted(f"saved; go on with: python -m gail_suite.train --resume {run.path}")
+    if recorder.interrupted is not None:
+        raise interruption(
+            recorder.interrupted, f"saved; go on with: python -m gail_suite.train --resume {printable(str(run.path))}"
+        )
 
 
 def _status(text: str) -> Status:
     """A spinner on stderr; nothing where that is no terminal."""
-    return Console(stderr=True).status(text)
+    return Console(stderr=True).status(plain(text))
 
 
 def _film(run: RunDirectory) -> None:

@@ -8,8 +8,9 @@ from typing import get_args
 
 from gail_suite.cli import run_verb
 from gail_suite.config import Algorithm, TrainConfig
-from gail_suite.errors import InputError
+from gail_suite.errors import InputError, printable
 from gail_suite.presets import preset
+from gail_suite.signals import die_at_the_next, exit_code
 
 CHANGEABLE_ON_RESUME = {"resume", "total_env_steps", "controls", "eval_episodes", "threads", "video"}
 
@@ -44,32 +45,40 @@ def parse(arguments: list[str]) -> TrainConfig:
 
 def main() -> int:
     config = parse(sys.argv[1:])
-    from gail_suite.report import print_table
     from gail_suite.run_directory import RunDirectory
-    from gail_suite.session import Interrupted, Session
 
     config.check()
-    session = Session(config)
-    if config.resume is None:
-        run = RunDirectory.create(config)
-    else:
-        run = RunDirectory.open(config.resume)
-        run.lock()
+    run = None if config.resume is None else RunDirectory.open(config.resume)
+    if run is not None:
+        run.lock()  # first of all: a run that is in use is said at once
+    from gail_suite.report import print_table
+    from gail_suite.session import Session
+
     try:
+        session = Session(config)
+        if run is None:
+            run = RunDirectory.create(config)
+        run.remove_leftovers()
         evaluation = session.execute(run)
-    except Interrupted as stopped:
-        print(stopped, file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stopped:
+        if run is None:
+            raise
+        die_at_the_next()
+        go_on = f"interrupted; go on with: python -m gail_suite.train --resume {printable(str(run.path))}"
+        print(str(stopped) or go_on, file=sys.stderr)
+        return exit_code(stopped)
     except FloatingPointError as error:
         step_size = "--ppo.policy-lr" if config.algo == "ppo" else "--off-policy.critic-lr"
+        state = f"the last sound state is in {run.last.parent}" if run and run.last.exists() else "nothing is saved yet"
         print(
-            f"error: training stopped being finite ({error}); the last sound state is in {run.last.parent}: "
-            f"start again with a smaller --critic.lr or {step_size}",
+            f"error: training stopped being finite ({error}); {state}: start again with a smaller --critic.lr or "
+            f"{step_size}",
             file=sys.stderr,
         )
         return 1
     finally:
-        run.unlock()
+        if run is not None:
+            run.unlock()
     print_table(evaluation, run.path)
     return 0
 

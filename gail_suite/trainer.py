@@ -210,6 +210,8 @@ class RewardUpdate(BaseCallback):
         gail = self.gail
         rewards = gail.learner.rewards
         critic = gail.reward_model.update(gail.demonstrations.transitions(), gail.learner.transitions)
+        if bad := [name for name, value in critic.items() if not np.isfinite(value)]:
+            raise FloatingPointError(f"the reward model's {bad[0]} is {critic[bad[0]]}")
         gail.n_rounds += 1
         gail.learner.policy_frozen = gail.n_rounds <= gail.config.frozen_rounds
         gail.metrics = {f"critic/{name}": value for name, value in critic.items()}

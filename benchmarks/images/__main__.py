@@ -5,7 +5,8 @@ from dataclasses import asdict, replace
 
 from benchmarks.images.config import ImageConfig
 from gail_suite.cli import run_verb
-from gail_suite.errors import InputError
+from gail_suite.errors import InputError, printable
+from gail_suite.signals import die_at_the_next, exit_code
 
 PACKAGES = ("torch", "numpy", "scikit-learn", "safetensors")
 CHANGEABLE_ON_RESUME = {"resume", "keep", "threads"}
@@ -57,9 +58,10 @@ def main(arguments: list[str]) -> int:
         folder = Folder.create(run.config, origin("benchmarks.images", arguments, PACKAGES))
     try:
         result = folder.result() if run is None else run.execute(folder)
-    except KeyboardInterrupt:
-        print(f"interrupted; go on with --resume {folder.path}", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stopped:
+        die_at_the_next()
+        print(f"interrupted; go on with --resume {printable(str(folder.path))}", file=sys.stderr)
+        return exit_code(stopped)
     except FloatingPointError as error:
         state = f"its last sound state is {folder.last}" if folder.last.exists() else "no state has been saved yet"
         print(f"error: training stopped being finite ({error}); {state}", file=sys.stderr)
@@ -68,7 +70,15 @@ def main(arguments: list[str]) -> int:
         folder.unlock()
     if config.keep:
         report.keep(anywhere(result), folder)
-    report.print_result(result, folder.path)
+    try:
+        report.print_result(result, folder.path)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        if run is not None:
+            raise
+        raise InputError(
+            f"{folder.result_file} is not what this benchmark writes ({type(error).__name__}: {error}); delete it and "
+            f"give --resume {folder.path} again"
+        ) from error
     return 0
 
 

@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 from benchmarks.data.pixels import Pixels
 from gail_suite.errors import InputError
+from gail_suite.fields import fits
 
 MAX_SEED = 2**63 - 1  # of torch's generators
 MAX_THREADS = 1024
+PATHS = ("data_dir", "out", "resume")  # strings in JSON
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,18 +70,9 @@ def config_from_dict(values: dict[str, Any]) -> ImageConfig:
     hints = get_type_hints(ImageConfig)
     settings: dict[str, Any] = {}
     for name, value in values.items():
-        if not _fits(value, hints[name]):
+        if not fits(value, str | None if name in PATHS else hints[name]):
             raise TypeError(f"{name} is {value!r}")
-        settings[name] = Path(value) if value is not None and Path in get_args(hints[name]) else value
+        settings[name] = Path(value) if value is not None and name in PATHS else value
     config = ImageConfig(**settings)
     config.check()
     return config
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Whether a value out of JSON, where paths are strings, is of a field's type."""
-    if get_origin(hint) is Literal:
-        return value in get_args(hint)
-    if alternatives := get_args(hint):
-        return any(_fits(value, alternative) for alternative in alternatives)
-    return type(value) is (str if hint is Path else hint)

@@ -8,6 +8,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from benchmarks.images.config import ImageConfig, config_from_dict
+from gail_suite.demonstrations.atomic import remove_leftovers
 from gail_suite.errors import InputError
 from gail_suite.run_directory import read_json, write_json, write_text
 
@@ -56,6 +57,7 @@ class Folder:
         if not folder.config_file.is_file():
             raise InputError(f"{path} is not the folder of a run (no config.json); give one made by benchmarks.images")
         folder.lock()
+        remove_leftovers(folder.path)
         return folder
 
     def config(self) -> ImageConfig:

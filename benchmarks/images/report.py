@@ -12,6 +12,7 @@ from benchmarks.images.experiments.cases import EXPERIMENTS
 from benchmarks.images.folder import Folder
 from benchmarks.images.published import of_paper
 from benchmarks.images.recipes import ClosedForm, Recipe
+from gail_suite.errors import plain
 from gail_suite.run_directory import write_json
 
 KEPT = Path(__file__).parents[1] / "results" / "images"
@@ -64,7 +65,7 @@ def print_result(result: dict[str, Any], path: Path) -> None:
 
 def _print_experiment(result: dict[str, Any], path: Path) -> None:
     """A row a contender."""
-    table = Table(title=f"{result['about']}: {result['question']}", title_justify="left", header_style="bold")
+    table = Table(title=plain(f"{result['about']}: {result['question']}"), title_justify="left", header_style="bold")
     table.add_column("")
     table.add_column("role")
     for measure, (what, better) in ((name, (m["what"], m["better"])) for name, m in result["measures"].items()):
@@ -72,29 +73,31 @@ def _print_experiment(result: dict[str, Any], path: Path) -> None:
         table.add_column(f"{measure}{sign}\n[dim]{what}", justify="right")
     for row in result["rows"]:
         values = (row["values"].get(measure) for measure in result["measures"])
-        table.add_row(row["name"], row["role"], *("-" if value is None else f"{value:.4g}" for value in values))
+        table.add_row(
+            plain(row["name"]), plain(row["role"]), *("-" if value is None else f"{value:.4g}" for value in values)
+        )
     console = Console(width=max(Console().width, 120))
     console.print(table)
-    console.print(f"[dim]{result['seconds']:.0f} s; all in[/] {path}")
+    console.print(f"[dim]{result['seconds']:.0f} s; all in[/] {plain(path)}")
 
 
 def _print_case(result: dict[str, Any], path: Path) -> None:
     """The figures, with the paper's where it measured the same."""
     title = f"{result['model']} on {result['data']['name']}, {result['parameters']:,} parameters"
-    table = Table(title=title, title_justify="left", header_style="bold")
+    table = Table(title=plain(title), title_justify="left", header_style="bold")
     bits = "bits_per_dim" in result["test"]
     for column in ("", "nats", *(("bits/dim",) if bits else ()), "images", "how"):
         table.add_column(column, justify="left" if column in ("", "how") else "right")
     row = result["test"]
     figures = [f"{row['nats']:.2f} ± {row['standard_error']:.2f}", *((f"{row['bits_per_dim']:.3f}",) if bits else ())]
-    table.add_row("test", *figures, f"{row['n']:,}", row["estimator"])
+    table.add_row("test", *figures, f"{row['n']:,}", plain(row["estimator"]))
     published = of_paper(result)
     if published is not None:
         table.add_row("paper", f"{published.nats:.2f}", *(("",) if bits else ()), "10,000", published.about)
     console = Console(width=max(Console().width, 100))
     console.print(table)
     seconds = f"{result['training']['seconds']:.0f} s of training, {result['seconds_judging']:.0f} s of judging"
-    console.print(f"[dim]{seconds}; all in[/] {path}")
+    console.print(f"[dim]{seconds}; all in[/] {plain(path)}")
 
 
 def _short(recipe: Recipe | ClosedForm) -> str:

@@ -1,6 +1,9 @@
 """Reading an `.npz` of a stranger: no pickles, no zip bombs, nothing read that nobody asked for."""
 
+import lzma
 import math
+import struct
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -26,8 +29,16 @@ READING_ERRORS = (  # what zipfile, zlib and numpy raise for damaged content
     ValueError,
     KeyError,
     EOFError,
-    RuntimeError,
-    NotImplementedError,
+    RuntimeError,  # RecursionError and NotImplementedError too
+    TypeError,
+    AttributeError,
+    IndexError,
+    OverflowError,
+    MemoryError,
+    SyntaxError,
+    tokenize.TokenError,
+    struct.error,
+    lzma.LZMAError,
 )
 
 
@@ -61,7 +72,9 @@ class NpzArchive:
             with zipfile.ZipFile(path) as archive:
                 check_zip_sizes(archive, path)
                 self._members = {m.filename.removesuffix(".npy"): m for m in archive.infolist()}
-        except (zipfile.BadZipFile, NotImplementedError) as error:
+        except InputError:
+            raise
+        except READING_ERRORS as error:
             what = "truncated or damaged" if head.startswith(b"PK") else "not an .npz file"
             raise InputError(f"{path} is {what}; copy it again, or save it with numpy.savez") from error
 
@@ -74,8 +87,8 @@ class NpzArchive:
     def __getitem__(self, name: str) -> NDArray:
         try:
             self._check_header(name)
-            with np.load(self.path, allow_pickle=False) as arrays:
-                return arrays[name]
+            with zipfile.ZipFile(self.path) as archive, archive.open(self._members[name]) as file:
+                return np.lib.format.read_array(file, allow_pickle=False)
         except InputError:
             raise
         except READING_ERRORS as error:
@@ -93,5 +106,7 @@ class NpzArchive:
                 f"{self.path} holds Python objects in {name!r}, which may run a stranger's code and is never read; "
                 f"save plain numbers (for episodes of different lengths: joined, with episode_lengths)"
             )
-        if math.prod(shape) * dtype.itemsize > member.file_size:
+        # of no bytes there may be many too: (10^12, 0) numbers, or as many empty strings
+        rows = math.prod(max(size, 1) for size in shape) * max(dtype.itemsize, 1)
+        if math.prod(shape) * dtype.itemsize > member.file_size or rows > max(member.file_size, SMALL_BYTES):
             raise ValueError(f"its header declares shape {shape}, more than the file holds")

@@ -1,9 +1,13 @@
 """Files that are either whole or not there."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+LEFTOVER = re.compile(r"\..+\.(?:[0-9a-f]{8}|\d+)\.tmp(?:\.\w+)?")
+"""Temporary names: those below, and those of `generative_core`'s checkpoints."""
 
 
 @contextmanager
@@ -22,3 +26,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """What a kill in the middle of a write left behind; only for a folder that nobody else is writing to."""
+    for path in folder.rglob(".*"):
+        if LEFTOVER.fullmatch(path.name) and not path.is_dir():
+            path.unlink(missing_ok=True)

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from gail_suite.demonstrations.dataset import Demonstrations, Provenance
 from gail_suite.errors import InputError
 
+MAX_CHOICES = 10_000  # of a task that nobody has named
+
 
 class Episode(NamedTuple):
     """One recorded episode of T steps."""
@@ -110,7 +112,10 @@ def _n_actions(episodes: Sequence[Episode], source: str, env_id: str | None) -> 
         venv = envs.make_venv(env_id, 1, None)
         venv.close()
         return int(venv.action_space.n) if isinstance(venv.action_space, spaces.Discrete) else None
-    return max(2, 1 + max(int(a.max()) for a in acts if len(a)))
+    n_choices = max(2, 1 + max((int(a.max()) for a in acts if len(a)), default=0))
+    if n_choices > MAX_CHOICES:  # each is a column
+        raise InputError(f"{source} has the action {n_choices - 1:,}; say in which task, or give actions as floats")
+    return n_choices
 
 
 def _numbers(array: NDArray, what: str, source: str) -> NDArray[np.float32]:

@@ -4,7 +4,7 @@ import json
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,10 @@ from gail_suite.demonstrations.archive import NpzArchive
 from gail_suite.demonstrations.atomic import atomic_path
 from gail_suite.demonstrations.dataset import ARRAY_TYPES, Demonstrations, Provenance
 from gail_suite.errors import InputError
+from gail_suite.fields import fits
 
 FORMAT = "gail_suite demonstrations 1"
+MAX_LENGTH = 2**31
 
 
 def check_target(path: Path) -> None:
@@ -60,10 +62,11 @@ def _read_header(archive: NpzArchive) -> dict[str, Any]:
         if header["format"] == FORMAT and {"checksum", *Provenance.__dataclass_fields__} <= set(header):
             for name in ("lengths", "returns", "complete"):
                 header[name] = None if header[name] is None else tuple(header[name])
-            return header
+            if all(fits(header[name], hint) for name, hint in get_type_hints(Provenance).items()):
+                return header
     except InputError:
         raise
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         pass
     raise InputError(f"{archive.path} was not written by this version ({FORMAT!r}); collect or convert it again")
 
@@ -82,6 +85,10 @@ def _inconsistency(header: dict[str, Any], arrays: dict[str, NDArray]) -> str | 
     n_episodes = len(header["lengths"] or ())
     if any(len(header[name]) != n_episodes for name in ("returns", "complete") if header[name] is not None):
         return "its record has not one entry an episode"
+    if any(not 0 < length < MAX_LENGTH for length in header["lengths"]) or not header["subsampled_every"] > 0:
+        return "its episodes have lengths that cannot be"
+    if not np.isfinite(header["returns"] or 0.0).all():
+        return "its returns are not finite"
     episode = arrays["episode"]
     if not np.array_equal(np.unique(episode), np.arange(n_episodes)) or np.any(np.diff(episode) < 0):
         return f"its episode index does not run over 0 .. {n_episodes - 1}"

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gail_suite.demonstrations.archive import READING_ERRORS
 from gail_suite.demonstrations.dataset import Demonstrations
 from gail_suite.demonstrations.episodes import Episode, make_demonstrations
 from gail_suite.demonstrations.layouts import is_real_end
@@ -54,16 +55,33 @@ def _rows(folder: Path) -> list[dict[str, Any]]:
                 table = pa.ipc.open_stream(source).read_all()
             names = [name for name in ("obs", "acts", "terminal", "rews") if name in table.column_names]
             table = table.select(names)
+            _check_columns(table, folder)
             table.validate(full=True)  # Arrow trusts its offsets otherwise, and a wrong one ends the process
             for i in range(table.num_rows):
                 rows.append({name: _array(table.column(name)[i]) for name in names})
-        if rows and not {"obs", "acts", "terminal"} <= set(rows[0]):
-            raise InputError(f"{folder} has no obs, acts and terminal columns; save it with imitation.data.serialize")
-    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{folder} is damaged ({str(error).splitlines()[0]}); copy it again") from error
+    except InputError:
+        raise
+    except (*READING_ERRORS, pa.ArrowException) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(f"{folder} is damaged ({reason}); copy it again") from error
     return rows
+
+
+def _check_columns(table: Any, folder: Path) -> None:
+    """Lists of numbers and a flag, before any row is made: a column of nothings may have any number of rows."""
+    import pyarrow as pa
+
+    def is_numbers(kind: Any, depth: int) -> bool:
+        if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+            return is_numbers(kind.value_type, depth + 1)
+        return depth > 0 and (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind))
+
+    if not {"obs", "acts", "terminal"} <= set(table.column_names):
+        raise InputError(f"{folder} has no obs, acts and terminal columns; save it with imitation.data.serialize")
+    for name in table.column_names:
+        kind = table.schema.field(name).type
+        if not (pa.types.is_boolean(kind) if name == "terminal" else is_numbers(kind, 0)):
+            raise InputError(f"the column {name} of {folder} is {kind}; save it with imitation.data.serialize")
 
 
 def _array(scalar: Any) -> NDArray | bool:

@@ -37,8 +37,12 @@ def load(archive: NpzArchive, env_id: str | None) -> Demonstrations:
             f"name them obs or observations"
         )
     columns = {ours: archive[name] for ours, name in found.items()}
+    if "lengths" in columns and columns["lengths"].dtype.kind not in "iu":
+        raise InputError(f"{archive.path} has episode lengths of type {columns['lengths'].dtype}; save whole numbers")
     if env_id is None and "env_id" in archive and archive["env_id"].dtype.kind == "U":
         env_id = str(archive["env_id"])
+        if ":" in env_id:  # a file does not say what is imported
+            raise InputError(f"{archive.path} names the task {env_id}, with a module to import; give the task yourself")
     split = _split_stacked if columns["obs"].ndim == 3 and columns["obs"].dtype != np.uint8 else _split_flat
     return make_demonstrations(split(columns, str(archive.path), max_steps(env_id)), str(archive.path), env_id)
 

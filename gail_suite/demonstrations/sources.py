@@ -18,7 +18,11 @@ def load(source: str | Path, *, n_episodes: int | None, env_id: str | None, seed
     """See `Demonstrations.load`."""
     if n_episodes is not None and n_episodes < 1:
         raise InputError(f"asked for {n_episodes} episodes of {source}; ask for 1 or more")
-    name, path = str(source), Path(source).expanduser()
+    name = str(source)
+    try:
+        path = Path(source).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"{name}: {error}; give the whole path") from error
     if name.startswith("minari:"):
         demos = minari_source.load(name.removeprefix("minari:"), env_id)
     elif path.is_dir():
@@ -40,7 +44,7 @@ def load(source: str | Path, *, n_episodes: int | None, env_id: str | None, seed
 
 
 def _file(path: Path, n_episodes: int | None, env_id: str | None, seed: int) -> Demonstrations:
-    if not path.exists():
+    if not path.is_file():  # a pipe or a device would never end
         raise InputError(f"there is no file {path}; check the path")
     if path.suffix == ".zip":
         return _rolled_out(path, n_episodes or DEFAULT_EPISODES, env_id, seed)

@@ -23,6 +23,12 @@ class Transitions(NamedTuple):
         return Transitions(*(field[index] for field in self))
 
 
+def require_finite(values: NDArray[np.floating], name: str) -> None:
+    """Raise FloatingPointError that counts them where some of `values` are NaN or infinite."""
+    if n_bad := np.count_nonzero(~np.isfinite(values)):
+        raise FloatingPointError(f"{n_bad:,} of {values.size:,} {name} are not finite")
+
+
 class RewardModel(Protocol):
     """A reward that may learn.  Higher means more like the demonstrations."""
 

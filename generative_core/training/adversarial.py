@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from generative_core.families import AbstractTwoPlayer, Drawn, Terms
 from generative_core.training.schedules import Schedule
-from generative_core.training.steps import adam, private_generator, require_finite
+from generative_core.training.steps import adam, private_generator, require_finite, require_finite_gradient
 
 
 class AdversarialStep:
@@ -23,8 +23,8 @@ class AdversarialStep:
     `loss` (the critic's sum) and `loss_generator`; none of a player that rests.  The state has no place for torch's
     global generator, which dropout draws from.
 
-    Raises ValueError where a round would have no updates, and FloatingPointError on a loss that is not finite, before
-    the player that it belongs to has moved.
+    Raises ValueError where a round would have no updates, and FloatingPointError on a loss or a gradient that is not
+    finite, before the player that it belongs to has moved.
     """
 
     def __init__(
@@ -97,6 +97,7 @@ class AdversarialStep:
         # gradients of one player alone: the other's are neither needed nor left behind
         parameters = [p for group in optimiser.param_groups for p in group["params"]]
         grads = torch.autograd.grad(loss, parameters, allow_unused=True)
+        require_finite_gradient(grads)
         for parameter, grad in zip(parameters, grads, strict=True):
             # a fused optimiser reads memory as it lies, and gradients of gradients may lie otherwise than the parameter
             is_plain = grad is None or grad.stride() == parameter.stride()

@@ -209,7 +209,7 @@ def _decode(node: Any, payload: dict[str, tuple[str, list[int], memoryview]]) ->
         case "int":
             return int(value, 16)
     name, code, shape = value
-    stored_code, stored_shape, data = payload[name]
+    stored_code, stored_shape, data = payload.pop(name)  # once: a small file may not repeat a tensor without end
     if [code, shape] != [stored_code, stored_shape]:
         raise ValueError(f"the tensor {name!r} is {stored_code} {stored_shape}, not {code} {shape}")
     torch_name, numpy_name = _DTYPES[code]

@@ -25,7 +25,7 @@ class ContrastiveDivergenceStep:
 
     Metrics, before the update: `energy_data` and `energy_model` (means, nats) and `loss`, their difference.  It is no
     likelihood and does not measure progress; for that see `annealed_importance_sampling`.  Raises FloatingPointError on
-    a loss that is not finite, before anything has moved.
+    a loss or a gradient that is not finite, before anything has moved.
 
     Papers: Hinton 2002, "Training products of experts by minimizing contrastive divergence"; Tieleman 2008, "Training
     restricted Boltzmann machines using approximations to the likelihood gradient".  Differs: Adam, and chain units

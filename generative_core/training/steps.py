@@ -23,7 +23,8 @@ class MaximumLikelihoodStep:
 
     `schedule` gives the factor of `lr` at each update.  `autocast=torch.bfloat16` runs matrix products in that dtype;
     parameters, gradients and optimiser keep theirs.  `compile` hands the loss to `torch.compile`: worth its minute on a
-    GPU.  Metrics: `loss`.  Raises FloatingPointError on a loss that is not finite, before anything has moved.
+    GPU.  Metrics: `loss`.  Raises FloatingPointError on a loss or a gradient that is not finite, before anything has
+    moved.
     """
 
     def __init__(
@@ -92,8 +93,8 @@ class CriticStep:
     (share with logit > 0), `accuracy_model` (share with logit <= 0), `logit_data`, `logit_model` (means),
     `gradient_penalty` (without its weight) and `entropy` (nats).
 
-    Raises ValueError on sides that do not match and FloatingPointError on a loss that is not finite; in both cases
-    nothing has moved.  The critic's input statistics stay as they are: call its `update_normaliser`.
+    Raises ValueError on sides that do not match and FloatingPointError on a loss or a gradient that is not finite; in
+    both cases nothing has moved.  The critic's input statistics stay as they are: call its `update_normaliser`.
     """
 
     def __init__(
@@ -230,11 +231,20 @@ def private_generator(model: HasLoss | nn.Module, seed: int) -> torch.Generator:
 
 
 def _step(optimiser: torch.optim.Optimizer, max_grad_norm: float | None) -> None:
+    """One step of the optimiser, unless the gradient is not finite: a finite loss may have such a one."""
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
     if max_grad_norm is not None:
-        parameters: Iterable[Tensor] = (p for group in optimiser.param_groups for p in group["params"])
-        norm = nn.utils.clip_grad_norm_(parameters, max_grad_norm)
-        require_finite(norm.item(), "the norm of the gradient")
+        require_finite(nn.utils.clip_grad_norm_(parameters, max_grad_norm).item(), "the norm of the gradient")
+    else:
+        require_finite_gradient([p.grad for p in parameters])
     optimiser.step()
+
+
+def require_finite_gradient(gradients: Iterable[Tensor | None]) -> None:
+    """Raise FloatingPointError where their norm is not finite."""
+    norms = [gradient.norm() for gradient in gradients if gradient is not None]
+    if norms:
+        require_finite(torch.stack(norms).norm().item(), "the norm of the gradient")
 
 
 def require_finite(value: float, name: str) -> None:

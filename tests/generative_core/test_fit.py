@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.testing import assert_close
 
 from generative_core import (
@@ -178,3 +178,25 @@ def test_hooks_are_closed_when_a_step_fails():
     with pytest.raises(ValueError, match="ended"):
         fit(CountingStep(), iter([(torch.zeros(1),)]), 2, [hook])
     assert hook.state == "closed"
+
+
+class Steep(nn.Module):
+    """A loss of 0 whose gradient is not finite: sqrt |w| at w = 0."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.zeros(1))
+
+    def loss(self, x, context=None, *, generator=None):
+        return self.w.abs().sqrt().expand(len(x))
+
+
+@pytest.mark.parametrize("max_grad_norm", [None, 1.0])
+def test_a_gradient_that_is_not_finite_moves_nothing(max_grad_norm):
+    model = Steep()
+    step = MaximumLikelihoodStep(model, max_grad_norm=max_grad_norm)
+    with pytest.raises(FloatingPointError, match="the norm of the gradient is nan"):
+        step(torch.zeros(4, 1))
+    assert model.w.item() == 0.0
+    assert step.n_updates == 0
+    assert not step.optimiser.state

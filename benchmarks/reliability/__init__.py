@@ -1,0 +1,1 @@
+"""What a run survives: kills at any moment, files of strangers, and long times."""
