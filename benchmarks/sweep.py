@@ -1,7 +1,7 @@
 """Many runs, several at a time: each a process of its own on its own cores, none of them done twice.
 
 A `Case` is a command and the folder that its run writes.  What has ended is left alone, what was interrupted goes on by
-the run's own `--resume`, what fails is recorded in its folder (`failed.json`) and the others go on.
+the run's own `--resume`, what fails is recorded in its folder (`failure.json`) and the others go on.
 """
 
 import os
@@ -74,7 +74,7 @@ class Case:
 
     @property
     def failure_file(self) -> Path:
-        return self.folder / "failed.json"
+        return self.folder / "failure.json"
 
     def arguments(self, threads: int = 0) -> list[str]:
         """Of the module; `threads` 0 leaves their number to the flags."""
@@ -140,17 +140,16 @@ def run_sweep(cases: Sequence[Case], config: SweepConfig) -> list[dict[str, Any]
 
 
 def failure(case: Case) -> dict[str, Any]:
-    """The row of a case without a result: name, exit code, command, the end of its log."""
-    unknown: dict[str, Any] = {"exit_code": None, "command": None, "log_tail": []}
-    return {"case": case.name, **(read_json(case.failure_file) if case.failure_file.exists() else unknown)}
+    """The row of a case without a result: its name, what went wrong, exit code, command and the end of its log."""
+    kept = read_json(case.failure_file) if case.failure_file.exists() else {"failed": "left no result", "log": []}
+    return {"case": case.name, **kept}
 
 
-def describe(failed: dict[str, Any]) -> str:
-    """A failure in one line."""
-    code = failed["exit_code"]
-    ended = f"ended by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-    last = next((line for line in reversed(failed["log_tail"]) if line.strip()), "")
-    return f"{failed['case']} ({ended}){': ' if last else ''}{last.strip()}"
+def _what_failed(code: int, log: Sequence[str]) -> str:
+    """Exit code or signal, and the last line that the run wrote."""
+    ended = f"ended by signal {-code}" if code < 0 else f"exit code {code}"
+    last = next((line.strip() for line in reversed(log) if line.strip()), "")
+    return f"{ended}: {last}" if last else ended
 
 
 def _run_here(cases: Sequence[Case], config: SweepConfig) -> None:
@@ -212,7 +211,7 @@ class Running:
 
 
 def execute(case: Case, slot: Slot, running: Running | None = None, cwd: str | None = None) -> int | None:
-    """Run a case to its end: its output to stderr and to `log.txt`, a failure to `failed.json`; the exit code.
+    """Run a case to its end: its output to stderr and to `log.txt`, a failure to `failure.json`; the exit code.
 
     None where it was stopped on request, which is no failure.
     """
@@ -261,9 +260,10 @@ def execute(case: Case, slot: Slot, running: Running | None = None, cwd: str | N
     if running.stopping.is_set():
         return None
     found = {
+        "failed": _what_failed(code, tail),
         "exit_code": code,
         "command": shlex.join(["python", "-m", case.module, *case.arguments()]),
-        "log_tail": tail,
+        "log": tail,
         "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "seconds": round(time.monotonic() - began, 1),
     }

@@ -42,7 +42,7 @@ def run(studies: Sequence[Study], config: Common, arguments: list[str]) -> int:
     from benchmarks.imitation import published
     from benchmarks.imitation.study import markdown_table
     from benchmarks.provenance import origin
-    from benchmarks.sweep import describe, run_sweep
+    from benchmarks.sweep import run_sweep
 
     made = origin("benchmarks.imitation", arguments, PACKAGES)
     began = time.monotonic()
@@ -55,7 +55,7 @@ def run(studies: Sequence[Study], config: Common, arguments: list[str]) -> int:
     if rows := published.beside_paper(found):
         print(f"\nThe paper's figures: {published.PAPER}\n\n{markdown_table(published.HEADER, rows)}")
     for line in failed:
-        print(f"failed: {describe(line)}", file=sys.stderr)
+        print(f"failed: {line['case']} ({line['failed']})", file=sys.stderr)
     return 1 if failed else 0
 
 
@@ -66,17 +66,20 @@ def report(study: Study, made: dict[str, Any], failed: list[dict[str, Any]], con
     from gail_suite.run_directory import write_json
 
     own = {case.name for seed in range(config.seeds) for case in study.cases(seed)}
-    found = collect(study) | made | {"failed": [line for line in failed if line["case"] in own]}
+    failures = [line for line in failed if line["case"] in own]
+    # "failed" for the eye and without the log, which tells where on this machine things lie
+    named = [
+        f"{line['case'].removeprefix(f'{study.title}: ')} (exit code {line.get('exit_code')})" for line in failures
+    ]
+    found = collect(study) | made | {"failed": named}
     study.folder.mkdir(parents=True, exist_ok=True)
-    write_json(study.folder / "study.json", found)
+    write_json(study.folder / "study.json", found | {"failures": failures})
     if found["rows"] or found["failed"]:
         draw(found, study.folder / "curves.png")
-        print(f"\n{study.env}, {study.name}:\n\n{markdown(found)}")
+        print(f"\n{study.title}:\n\n{markdown(found)}")
     print(f"all in {study.folder}")
     if config.keep:
-        # a log tells where on this machine things lie
-        told = [{name: line[name] for name in ("case", "exit_code")} for line in found["failed"]]
-        write_json(study.kept, anywhere(found) | {"failed": told})
+        write_json(study.kept, anywhere(found))
     return found
 
 

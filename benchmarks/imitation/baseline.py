@@ -46,6 +46,7 @@ def main(arguments: list[str]) -> int:
             config,
             demonstrations,
             label=name,
+            algo="supervised" if name == "cloning" else "none",
             module="benchmarks.imitation.baseline",
             env_steps=0,
             seconds=seconds,

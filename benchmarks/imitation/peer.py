@@ -176,6 +176,7 @@ def train(peer: str, config: TrainConfig, run: RunDirectory) -> dict[str, Any]:
         config,
         demonstrations,
         label=f"imitation {peer}",
+        algo="supervised" if peer == "bc" else "ppo",
         module="benchmarks.imitation.peer",
         env_steps=rows[-1]["env_steps"],
         seconds=seconds,

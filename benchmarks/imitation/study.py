@@ -45,6 +45,10 @@ class Study:
         return self.out / self.env.replace(":", "-").replace("/", "-") / self.name.replace(" ", "-")
 
     @property
+    def title(self) -> str:
+        return f"{self.env}, {self.name}"
+
+    @property
     def kept(self) -> Path:
         """Where its numbers are published."""
         return KEPT / f"{self.env}-{self.name.replace(' ', '-')}.json"
@@ -58,7 +62,7 @@ class Study:
         module = MODULES[leading[0]] if leading else "gail_suite.train"
         task = ("--env", self.env, "--seed", str(seed), "--no-controls", "--no-video")
         return Case(
-            name=f"{self.env}, {self.name}: {variant}, seed {seed}",
+            name=f"{self.title}: {variant}, seed {seed}",
             folder=run_folder(self.folder, variant, seed),
             module=module,
             flags=(*leading, *self.common, *own, *task),
@@ -138,7 +142,7 @@ def normalised(value: float, scale: Mapping[str, float | None]) -> float | None:
 
 
 def table_rows(found: Mapping[str, Any]) -> list[list[str]]:
-    """A row a variant, every seed shown, and one for each that has only failed."""
+    """A row a variant, every seed shown, and one for each run that failed."""
     groups = statistics.by_variant(found["rows"])
     rows = [
         [
@@ -153,9 +157,8 @@ def table_rows(found: Mapping[str, Any]) -> list[list[str]]:
         ]
         for variant, runs in groups.items()
     ]
-    failed = [run for run in found.get("failed", []) if isinstance(run, dict)]
     nothing = ["-"] * (len(HEADER) - 2)
-    return rows + [[run["case"], f"failed (exit code {run['exit_code']})", *nothing] for run in failed]
+    return rows + [[failed, "failed", *nothing] for failed in found.get("failed", [])]
 
 
 def markdown(found: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.sweep import Case, SweepConfig, describe, execute, run_sweep, slots
+from benchmarks.sweep import Case, SweepConfig, execute, run_sweep, slots
 from gail_suite.errors import InputError
 
 
@@ -35,15 +35,15 @@ def test_a_failure_is_recorded_the_others_go_on_and_the_next_sweep_tries_again(t
     cases = [case(tmp_path, say, say) for say in ("fail", "kill", "nothing", "done")]
     failed = run_sweep(cases, SweepConfig(jobs=2, pin=False))
     assert [(line["case"], line["exit_code"]) for line in failed] == [("fail", 3), ("kill", -9), ("nothing", 0)]
-    kept = json.loads((tmp_path / "fail" / "failed.json").read_text())
-    assert kept["log_tail"] == ["this one says fail", "error: the dog ate it"]
+    kept = json.loads((tmp_path / "fail" / "failure.json").read_text())
+    assert kept["log"] == ["this one says fail", "error: the dog ate it"]
     assert kept["command"].startswith("python -m tests.benchmarks.sweep_case")
-    assert describe(failed[0]) == "fail (exit code 3): error: the dog ate it"
-    assert "ended by signal 9" in describe(failed[1])
+    assert kept["failed"] == "exit code 3: error: the dog ate it"
+    assert failed[1]["failed"] == "ended by signal 9: this one says kill"
     assert cases[3].has_ended
     assert "fail: error: the dog ate it" in capfd.readouterr().err
     assert run_sweep(cases[:1], SweepConfig()) == []  # resumed, which mends it
-    assert not (tmp_path / "fail" / "failed.json").exists()
+    assert not (tmp_path / "fail" / "failure.json").exists()
 
 
 def test_a_folder_with_another_run_is_refused(tmp_path):
@@ -100,7 +100,7 @@ run_verb(lambda: run_sweep([case(folder, "wait", "a"), case(folder, "wait", "b")
     sweep.send_signal(number)
     assert sweep.wait(120) == 130
     assert (tmp_path / "a" / "told").exists()
-    assert not (tmp_path / "a" / "failed.json").exists()
+    assert not (tmp_path / "a" / "failure.json").exists()
     assert not (tmp_path / "b" / "runs").exists()
 
 
