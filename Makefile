@@ -1,7 +1,8 @@
 # make train ENV=Ant-v4     imitate a task's demonstrations; further flags: ARGS="--seed 1 --n-demos 10"
 # make test                 lint, types and all tests; further flags for pytest: ARGS="-k venv"
 # make test-modern          the fast tests on the newest gymnasium and Stable-Baselines3
-# make bench                throughput beside its limit and its peers; wants the machine for itself
+# make bench                every kind of benchmark once, small: runs/smoke/ and a report of it, in under ten minutes
+# make bench-throughput     throughput beside its limit and its peers; wants the machine for itself
 # make clean                remove what make and the tests left behind (not runs/)
 
 ENV = Ant-v4
@@ -13,7 +14,7 @@ SOURCES = generative_core gail_suite envs benchmarks tests
 # What imitation's data and algorithm modules import beyond our own dependencies; the rest of its list is for its scripts.
 IMITATION_NEEDS = datasets jsonpickle tqdm
 
-.PHONY: help train test test-modern bench clean
+.PHONY: help train test test-modern bench bench-throughput clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -32,6 +33,11 @@ test-modern: .venv-modern/installed
 	OMP_NUM_THREADS=1 .venv-modern/bin/python -m pytest -n 2 -m "not slow" $(ARGS)
 
 bench: .venv/installed-bench
+	.venv/bin/python -m benchmarks.imitation --preset smoke $(ARGS)
+	.venv/bin/python -m benchmarks.images --preset smoke
+	.venv/bin/python -m benchmarks.report
+
+bench-throughput: .venv/installed-bench
 	.venv/bin/python -m benchmarks.throughput envs --json benchmarks/results/throughput-envs.json $(ARGS)
 	.venv/bin/python -m benchmarks.throughput gail --json benchmarks/results/throughput-gail.json
 	.venv/bin/python -m benchmarks.throughput core --json benchmarks/results/throughput-core.json
