@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from threading import Event, Lock, current_thread, main_thread
 from typing import Any, NamedTuple
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from gail_suite.errors import InputError
 from gail_suite.run_directory import read_json, write_json
@@ -71,6 +72,17 @@ class Case:
     @property
     def has_begun(self) -> bool:
         return self.has_ended or (self.folder / "config.json").exists()
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether another process holds the run's lock."""
+        lock = FileLock(self.folder / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return True
+        lock.release()
+        return False
 
     @property
     def failure_file(self) -> Path:
@@ -127,6 +139,8 @@ def run_sweep(cases: Sequence[Case], config: SweepConfig) -> list[dict[str, Any]
     config.check_sweep()
     for case in cases:
         case.check()
+        if case.has_ended:
+            case.failure_file.unlink(missing_ok=True)  # of an earlier try
     waiting = [case for case in cases if not case.has_ended]
     if len(waiting) < len(cases):
         say(f"{len(cases) - len(waiting)} of {len(cases)} runs have ended before")
@@ -141,8 +155,10 @@ def run_sweep(cases: Sequence[Case], config: SweepConfig) -> list[dict[str, Any]
 
 def failure(case: Case) -> dict[str, Any]:
     """The row of a case without a result: its name, what went wrong, exit code, command and the end of its log."""
-    kept = read_json(case.failure_file) if case.failure_file.exists() else {"failed": "left no result", "log": []}
-    return {"case": case.name, **kept}
+    if case.failure_file.exists():
+        return {"case": case.name, **read_json(case.failure_file)}
+    what = "in use by another process" if case.is_in_use else "left no result"
+    return {"case": case.name, "failed": what, "log": []}
 
 
 def _what_failed(code: int, log: Sequence[str]) -> str:
@@ -170,7 +186,7 @@ def _run_here(cases: Sequence[Case], config: SweepConfig) -> None:
     with _terminable(), ThreadPoolExecutor(config.jobs) as pool:
         futures = [pool.submit(work, case) for case in cases]
         try:
-            for future in futures:
+            for future in as_completed(futures):
                 future.result()
         except BaseException:
             running.stop()  # leaving the pool waits for the runs to save; a second Ctrl-C ends them at once
@@ -213,10 +229,12 @@ class Running:
 def execute(case: Case, slot: Slot, running: Running | None = None, cwd: str | None = None) -> int | None:
     """Run a case to its end: its output to stderr and to `log.txt`, a failure to `failure.json`; the exit code.
 
-    None where it was stopped on request, which is no failure.
+    None where it was stopped on request or is in use by another process, which is no failure of its own.
     """
     running = running or Running()
     case.folder.mkdir(parents=True, exist_ok=True)
+    if case.is_in_use:
+        return None
     if not case.has_begun:
         write_json(case.folder / "case.json", case.identity())
     command = [sys.executable, "-m", case.module, *case.arguments(slot.threads)]

@@ -67,10 +67,8 @@ def report(study: Study, made: dict[str, Any], failed: list[dict[str, Any]], con
 
     own = {case.name for seed in range(config.seeds) for case in study.cases(seed)}
     failures = [line for line in failed if line["case"] in own]
-    # "failed" for the eye and without the log, which tells where on this machine things lie
-    named = [
-        f"{line['case'].removeprefix(f'{study.title}: ')} (exit code {line.get('exit_code')})" for line in failures
-    ]
+    # in the table and in what is kept without the log, which tells where on this machine things lie
+    named = [f"{line['case'].removeprefix(f'{study.title}: ')} ({line['failed'].split(':')[0]})" for line in failures]
     found = collect(study) | made | {"failed": named}
     study.folder.mkdir(parents=True, exist_ok=True)
     write_json(study.folder / "study.json", found | {"failures": failures})

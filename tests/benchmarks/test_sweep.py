@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from filelock import FileLock
 
 from benchmarks.sweep import Case, SweepConfig, execute, run_sweep, slots
 from gail_suite.errors import InputError
@@ -45,6 +46,17 @@ def test_a_failure_is_recorded_the_others_go_on_and_the_next_sweep_tries_again(t
     assert "fail: error: the dog ate it" in capfd.readouterr().err
     assert run_sweep(cases[:1], SweepConfig()) == []  # resumed, which mends it
     assert not (tmp_path / "fail" / "failure.json").exists()
+
+
+def test_a_run_that_another_process_holds_is_let_alone(tmp_path):
+    found = case(tmp_path)
+    found.folder.mkdir()
+    with FileLock(found.folder / ".lock"):
+        (failed,) = run_sweep([found], SweepConfig())
+    assert failed["failed"] == "in use by another process"
+    assert not found.failure_file.exists()
+    assert not (found.folder / "runs").exists()
+    assert run_sweep([found], SweepConfig()) == []
 
 
 def test_a_folder_with_another_run_is_refused(tmp_path):
