@@ -125,19 +125,20 @@ def train_adversarially(peer: str, config: TrainConfig, demonstrations: Demonstr
 def clone(config: TrainConfig, demonstrations: Demonstrations, folder: str) -> Any:
     """Its behavioural cloning."""
     from imitation.algorithms.bc import BC
-    from imitation.policies.base import FeedForward32Policy
     from imitation.util import logger
 
-    found = tuned("bc", config.env)["bc"]
+    settings = tuned("bc", config.env)
+    found = settings["bc"]
     observations, actions = task_spaces(config)
     torch.manual_seed(config.seed)
-    _, policy_kwargs = policy_settings({"policy": {"policy_kwargs": {}}})
+    policy, policy_kwargs = policy_settings(settings)
     batch_size = min(found["batch_size"], len(demonstrations))
     trainer = BC(
         observation_space=observations,
         action_space=actions,
         rng=np.random.default_rng(config.seed),
-        policy=FeedForward32Policy(observations, actions, lambda _: torch.finfo(torch.float32).max, **policy_kwargs),
+        # BC has an optimiser of its own, so the policy's gets no step size
+        policy=policy(observations, actions, lambda _: torch.finfo(torch.float32).max, **policy_kwargs),
         demonstrations=to_transitions(demonstrations),
         batch_size=batch_size,
         l2_weight=found["l2_weight"],
