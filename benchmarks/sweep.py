@@ -218,8 +218,8 @@ class Running:
         with self._lock:
             self._processes.discard(process)
 
-    def stop(self, number: int = signal.SIGINT) -> None:
-        """Tell every process once; none begins any more."""
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """Tell every process once; none begins any more.  (What a shell runs in the background is deaf to SIGINT.)"""
         with self._lock:
             self.stopping.set()
             for process in self._processes:
@@ -243,6 +243,7 @@ def execute(case: Case, slot: Slot, running: Running | None = None, cwd: str | N
     tail: list[str] = []
     with (case.folder / "log.txt").open("a") as log:
         log.write(f"$ {shlex.join(command)}\n")
+        log.flush()
         process = running.start(
             command,
             stdin=subprocess.DEVNULL,
@@ -266,7 +267,7 @@ def execute(case: Case, slot: Slot, running: Running | None = None, cwd: str | N
                 say(f"{case.name}: {line.rstrip()}")
                 tail = [*tail[1 - TAIL_LINES :], line.rstrip()]
         except BaseException:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGTERM)
             raise
         finally:
             code = process.wait()

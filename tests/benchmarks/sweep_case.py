@@ -26,6 +26,7 @@ def main(arguments: list[str]) -> int:
         os.kill(os.getpid(), signal.SIGKILL)
     if say == "wait":
         try:
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
             (folder / "waiting").touch()
             time.sleep(600)
         except KeyboardInterrupt:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -107,7 +108,10 @@ from tests.benchmarks.test_sweep import case
 folder = Path({str(tmp_path)!r})
 run_verb(lambda: run_sweep([case(folder, "wait", "a"), case(folder, "wait", "b")], SweepConfig()) and 1)
 """
-    sweep = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    hears = partial(
+        signal.signal, signal.SIGINT, signal.default_int_handler
+    )  # whoever runs the tests may be deaf to it
+    sweep = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, preexec_fn=hears)
     while not (tmp_path / "a" / "waiting").exists():
         assert sweep.poll() is None
         time.sleep(0.05)
