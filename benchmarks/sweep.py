@@ -271,6 +271,7 @@ def execute(case: Case, slot: Slot, running: Running | None = None, cwd: str | N
             raise
         finally:
             code = process.wait()
+            process.stdout.close()
             running.ended(process)
     if code == 0 and case.has_ended:
         case.failure_file.unlink(missing_ok=True)
