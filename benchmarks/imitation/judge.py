@@ -1,5 +1,6 @@
 """One judge for whoever does not train with gail_suite: the episodes, seeds and fields of a run's `evaluation.json`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ from gail_suite.config import TrainConfig
 from gail_suite.demonstrations import Demonstrations
 from gail_suite.demonstrations.rollout import simulator_versions
 from gail_suite.errors import InputError
-from gail_suite.evaluation import Policy, Scale, evaluate_policy
+from gail_suite.evaluation import Episodes, Policy, RandomPolicy, Scale, evaluate_policy
 from gail_suite.recorder import SELECTION_SEED
 from gail_suite.run_directory import RunDirectory, origin
+from gail_suite.session import task_spaces
 from gail_suite.train import parse
 
 
@@ -44,6 +46,24 @@ def look(policy: Policy, config: TrainConfig) -> dict[str, float]:
     return {"eval/return_mean": float(episodes.returns.mean())}
 
 
+def scale_of(config: TrainConfig, demonstrations: Demonstrations) -> Scale:
+    """As a run of gail_suite.train has it: the task's own figures, or for other data or another reward what random
+    actions and the demonstrations reach.
+    """
+    known = None if config.demos or config.parsed_env_kwargs() else config.env
+    demonstrated = demonstrations.returns
+    scale = Scale.of(known, expert=demonstrated.mean if demonstrated else None)
+    if scale.random is None:
+        random = _episodes(RandomPolicy(task_spaces(config)[1], config.seed), config)
+        scale = replace(scale, random=float(random.returns.mean()))
+    return scale
+
+
+def _episodes(policy: Policy, config: TrainConfig) -> Episodes:
+    kwargs = config.parsed_env_kwargs()
+    return evaluate_policy(policy, config.env, config.eval_episodes, env_kwargs=kwargs, threads=config.threads)
+
+
 def evaluation(
     policy: Policy,
     config: TrainConfig,
@@ -56,11 +76,8 @@ def evaluation(
     seconds: float,
 ) -> dict[str, Any]:
     """What `evaluation.json` holds of a policy that learned for `env_steps` and `seconds`."""
-    scale = Scale.of(config.env)
-    episodes = evaluate_policy(
-        policy, config.env, config.eval_episodes, env_kwargs=config.parsed_env_kwargs(), threads=config.threads
-    )
-    found = episodes.summary(scale)
+    scale = scale_of(config, demonstrations)
+    found = _episodes(policy, config).summary(scale)
     return {
         "env": config.env,
         "seed": config.seed,

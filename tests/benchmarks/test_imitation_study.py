@@ -186,7 +186,9 @@ def test_a_peer_is_trained_on_the_same_demonstrations_and_judged_alike(tmp_path,
     assert [steps for steps, _ in found["curve"]] == ([0] if name == "bc" else [0, 128, 256])
     assert found["curve_seconds"] == sorted(found["curve_seconds"])
     assert found["command"].startswith("python -m benchmarks.imitation.peer")
-    assert found["normalised_return"] is not None
+    assert np.isfinite(found["return_mean"])
+    # these demonstrations are not the task's own, and nobody knows what they were worth
+    assert found["normalised_return"] is None
 
 
 @pytest.mark.parametrize("name", baseline.BASELINES)
@@ -195,9 +197,11 @@ def test_a_baseline_is_judged_as_a_run_is(tmp_path, demos, name):
     flags = [*JUDGED, "--demos", demos, "--cloning.max-updates", "20", "--out", str(run)]
     assert baseline.main(["--baseline", name, *flags]) == 0
     found = study.row(name, study.RunDirectory(run))
-    assert (found["env_steps"], found["pairs"], len(found["normalised_episodes"])) == (0, 20, 2)
-    assert np.mean(found["normalised_episodes"]) == pytest.approx(found["normalised_return"], abs=1e-5)
-    assert len(found["curve"]) == 1
+    assert (found["env_steps"], found["pairs"], len(found["curve"])) == (0, 20, 1)
+    judged = json.loads((run / "evaluation.json").read_text())
+    assert len(judged["policy"]["returns"]) == 2
+    assert judged["scale"]["expert"] is None
+    assert np.isfinite(judged["scale"]["random"])
 
 
 def test_a_variant_s_own_flags_win_and_a_peer_comes_first():
@@ -242,8 +246,8 @@ def test_bad_input_is_one_line(arguments, message):
 
 
 @pytest.mark.slow
-def test_a_comparison_from_the_command_line_to_its_table(tmp_path, demos, capfd):
-    flags = shlex.join([*without(FAST), "--demos", demos])
+def test_a_comparison_from_the_command_line_to_its_table(tmp_path, capfd):
+    flags = shlex.join(without(FAST))
     arguments = [
         "--env",
         "Hopper-v4",
