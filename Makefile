@@ -3,7 +3,8 @@
 # make test-modern          the fast tests on the newest gymnasium and Stable-Baselines3
 # make test-lowest          the fast tests on the oldest versions that pyproject.toml allows; needs Python 3.11
 # make docs                 the site of docs/ into site/
-# make bench                throughput beside its limit and its peers; wants the machine for itself
+# make bench                every kind of benchmark once, small: runs/smoke/ and a report of it, in under ten minutes
+# make bench-throughput     throughput beside its limit and its peers; wants the machine for itself
 # make clean                remove what make and the tests left behind (not runs/)
 
 ENV = Ant-v4
@@ -15,7 +16,7 @@ SOURCES = generative_core gail_suite envs benchmarks tests
 # What imitation's data and algorithm modules import beyond our own dependencies; the rest of its list is for its scripts.
 IMITATION_NEEDS = datasets jsonpickle tqdm
 
-.PHONY: help train test test-modern test-lowest docs bench clean
+.PHONY: help train test test-modern test-lowest docs bench bench-throughput clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -41,6 +42,11 @@ docs: .venv/installed-docs
 	.venv/bin/python -m mkdocs build --strict
 
 bench: .venv/installed-bench
+	.venv/bin/python -m benchmarks.imitation --preset smoke $(ARGS)
+	.venv/bin/python -m benchmarks.images --preset smoke
+	.venv/bin/python -m benchmarks.report
+
+bench-throughput: .venv/installed-bench
 	.venv/bin/python -m benchmarks.throughput envs --json benchmarks/results/throughput-envs.json $(ARGS)
 	.venv/bin/python -m benchmarks.throughput gail --json benchmarks/results/throughput-gail.json
 	.venv/bin/python -m benchmarks.throughput core --json benchmarks/results/throughput-core.json

@@ -1,4 +1,7 @@
-"""python -m benchmarks.images --model made: train one case or experiment, judge it, keep what came of it as JSON."""
+"""python -m benchmarks.images --model made: train one case or experiment, judge it, keep what came of it as JSON.
+
+`sweep --model made nade --jobs 2` does so with several.
+"""
 
 import sys
 from dataclasses import asdict, replace
@@ -29,6 +32,10 @@ def parse(arguments: list[str]) -> ImageConfig:
 
 
 def main(arguments: list[str]) -> int:
+    if arguments[:1] == ["sweep"]:
+        from benchmarks.images.sweep import main as sweep
+
+        return sweep(arguments[1:])
     config = parse(arguments)
     config.check()
     from benchmarks.images import report

@@ -1,119 +1,113 @@
-"""python -m benchmarks.imitation ablate --env Ant-v4: train every variant and seed of a study, then one table and plot.
+"""python -m benchmarks.imitation --env Ant-v4: ours beside its controls and its peers; `ablate`: one thing at a time.
 
-Runs are folders of gail_suite.train: what has ended is not trained again, what was interrupted goes on.
+Runs are processes with folders of their own (`benchmarks.sweep`): what has ended is not run again, what was
+interrupted goes on, what fails is told and the others go on.
 """
 
-import shlex
-import subprocess
+import argparse
 import sys
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.imitation.cases import STUDIES
+from benchmarks.imitation.config import SMOKE, Ablate, Common, Compare, chosen
+from benchmarks.imitation.study import Study
 from gail_suite.cli import run_verb
-from gail_suite.errors import InputError
 
-
-@dataclass(frozen=True, kw_only=True)
-class Arguments:
-    """Compare variants of an imitation, one thing changed at a time."""
-
-    env: str = "Ant-v4"
-    """The task."""
-    studies: tuple[str, ...] = tuple(STUDIES)
-    """Which comparisons, one after another; --list names them with their variants."""
-    variants: tuple[str, ...] = ()
-    """Only these of one study."""
-    seeds: int = 3
-    """Runs of each variant, with seeds 0, 1, ..."""
-    flags: str = "--n-demos 4 --subsample 20 --total-env-steps 500000"
-    """Further flags of every run, given as --flags="..."."""
-    out: Path = Path("runs") / "studies"
-    """Where the runs go: out/ENV/STUDY/VARIANT-sSEED."""
-    keep: bool = False
-    """Whether the numbers also go to benchmarks/results/studies/."""
-    list: bool = False
-    """Print the studies and end."""
-
-    def check(self) -> None:
-        """Raise InputError for what is not there."""
-        if self.seeds < 1:
-            raise InputError(f"--seeds must be 1 or more, got {self.seeds}")
-        for name in self.studies:
-            if name not in STUDIES:
-                raise InputError(f"there is no study {name!r}; choose among {', '.join(STUDIES)}")
-        if self.variants and len(self.studies) != 1:
-            raise InputError("--variants are those of one study; say which with --studies")
-        for name in self.variants:
-            if name not in (known := STUDIES[self.studies[0]]):
-                raise InputError(
-                    f"the study {self.studies[0]!r} has no variant {name!r}; choose among {', '.join(known)}"
-                )
+PACKAGES = ("torch", "numpy", "scipy", "mujoco", "gymnasium", "stable-baselines3", "imitation")
 
 
 def main(arguments: list[str]) -> int:
     import tyro
 
     if arguments[:1] == ["ablate"]:
-        arguments = arguments[1:]
-    elif not {"-h", "--help"} & set(arguments):
-        raise InputError("say what to do: python -m benchmarks.imitation ablate --env Ant-v4")
-    config = tyro.cli(Arguments, args=arguments, prog="python -m benchmarks.imitation ablate")
-    if config.list:
-        for name, variants in STUDIES.items():
-            print(f"{name}: {', '.join(variants)}")
-        return 0
-    config.check()
-    command = shlex.join(["python", "-m", "benchmarks.imitation", "ablate", *arguments])
-    return max(run_study(config, name, command) for name in config.studies)
+        ablate = tyro.cli(Ablate, args=arguments[1:], prog="python -m benchmarks.imitation ablate")
+        if ablate.list:
+            for name, variants in STUDIES.items():
+                print(f"{name}: {', '.join(variants)}")
+            return 0
+        return run(chosen(ablate), ablate, arguments)
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    early.add_argument("--preset")
+    known, _ = early.parse_known_args(arguments)
+    default = SMOKE if known.preset == "smoke" else Compare()
+    compare = tyro.cli(Compare, args=arguments, default=default, prog="python -m benchmarks.imitation")
+    return run(compare.studies(), compare, arguments)
 
 
-def run_study(config: Arguments, name: str, command: str) -> int:
-    """Train what is missing of one study, then its table, its curves and study.json; 1 where a run failed."""
-    from benchmarks.imitation import study
-    from benchmarks.provenance import anywhere
-    from gail_suite.run_directory import write_json
+def run(studies: Sequence[Study], config: Common, arguments: list[str]) -> int:
+    """Run what is missing, then the table, curves and `study.json` of each; 1 where a run failed."""
+    from benchmarks.imitation import published
+    from benchmarks.imitation.study import markdown_table
+    from benchmarks.provenance import origin
+    from benchmarks.sweep import run_sweep
 
-    folder = config.out / config.env.replace(":", "-").replace("/", "-") / name.replace(" ", "-")
-    variants = {variant: STUDIES[name][variant] for variant in config.variants or STUDIES[name]}
-    failed = []
-    for seed in range(config.seeds):  # seed by seed, so that an early stop leaves every variant with as many
-        for variant, flags in variants.items():
-            run = study.run_folder(folder, variant, seed)
-            if code := train(run, ordered(flags, shlex.split(config.flags)), config.env, seed):
-                failed.append(f"{variant}, seed {seed} (exit code {code})")
-    found = study.collect(folder, config.env, name, variants) | {"command": command, "failed": failed}
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "study.json", found)
-    if found["rows"]:
-        study.draw(found, folder / "curves.png")
-        print(study.markdown(found))
-    print(f"all in {folder}")
-    if config.keep:
-        write_json(study.KEPT / f"{config.env}-{name.replace(' ', '-')}.json", anywhere(found))
+    made = origin("benchmarks.imitation", arguments, PACKAGES)
+    began = time.monotonic()
+    # seed by seed, so that an early stop leaves every variant with as many
+    cases = [case for seed in range(config.seeds) for study in studies for case in study.cases(seed)]
+    failed = run_sweep(cases, config)
+    made |= {"device": "cpu", "seeds": list(range(config.seeds)), "seconds": round(time.monotonic() - began, 1)}
+    found = [report(study, made, failed, config) for study in studies]
+    summarise(found, config.out, made)
+    if rows := published.beside_paper(found):
+        print(f"\nThe paper's figures: {published.PAPER}\n\n{markdown_table(published.HEADER, rows)}")
     for line in failed:
-        print(f"failed: {line}", file=sys.stderr)
+        print(f"failed: {line['case']} ({line['failed']})", file=sys.stderr)
     return 1 if failed else 0
 
 
-def ordered(own: Sequence[str], common: Sequence[str]) -> list[str]:
-    """A variant's own flags win over the common ones; whose trainer it is comes first."""
-    peer = list(own[:2]) if own[:1] == ("--peer",) else []
-    return [*peer, *common, *own[len(peer) :]]
+def report(study: Study, made: dict[str, Any], failed: list[dict[str, Any]], config: Common) -> dict[str, Any]:
+    """Write and print what came of one study."""
+    from benchmarks.imitation.study import collect, draw, markdown
+    from benchmarks.provenance import anywhere
+    from gail_suite.run_directory import write_json
+
+    own = {case.name for seed in range(config.seeds) for case in study.cases(seed)}
+    failures = [line for line in failed if line["case"] in own]
+    # in the table and in what is kept without the log, which tells where on this machine things lie
+    named = [f"{line['case'].removeprefix(f'{study.title}: ')} ({line['failed'].split(':')[0]})" for line in failures]
+    found = collect(study) | made | {"failed": named}
+    study.folder.mkdir(parents=True, exist_ok=True)
+    write_json(study.folder / "study.json", found | {"failures": failures})
+    if found["rows"] or found["failed"]:
+        draw(found, study.folder / "curves.png")
+        print(f"\n{study.title}:\n\n{markdown(found)}")
+    print(f"all in {study.folder}")
+    if config.keep:
+        write_json(study.kept, anywhere(found))
+    return found
 
 
-def train(run: Path, flags: list[str], env: str, seed: int) -> int:
-    """Train, go on, or leave it where it has ended; the exit code."""
-    if (run / "evaluation.json").exists():
-        return 0
-    begun = ["--resume", str(run)] if (run / "config.json").exists() else None
-    module = "benchmarks.imitation.peer" if "--peer" in flags else "gail_suite.train"
-    fresh = [*flags, "--env", env, "--seed", str(seed), "--out", str(run), "--no-controls", "--no-video"]
-    code = subprocess.run([sys.executable, "-m", module, *(begun or fresh)]).returncode
-    if code == 130:
-        raise KeyboardInterrupt
-    return code
+def summarise(found: Sequence[dict[str, Any]], out: Path, made: dict[str, Any]) -> None:
+    """Where several tasks had the same study: interquartile means over tasks and seeds, in `out/summary-STUDY.json`."""
+    from benchmarks.imitation.statistics import across_tasks
+    from benchmarks.imitation.study import markdown_table
+    from gail_suite.run_directory import write_json
+
+    for name in dict.fromkeys(study["study"] for study in found):
+        same = [study for study in found if study["study"] == name]
+        if len(same) < 2 or not (rows := across_tasks(same)):
+            continue
+        tasks = [study["env"] for study in same]
+        summary = {"benchmark": "imitation", "study": name, "tasks": tasks, "rows": rows, **made}
+        write_json(out / f"summary-{name.replace(' ', '-')}.json", summary)
+        first = rows[0]["variant"]
+        header = ("variant", "runs", "IQM [95 %]", f"P({first} is better) [95 %]")
+        shown = [
+            [row["variant"], str(row["n_runs"]), _interval(row, "iqm"), _interval(row["first_is_better"], "p")]
+            for row in rows
+        ]
+        print(f"\n{name}, over {', '.join(tasks)}:\n\n{markdown_table(header, shown)}")
+
+
+def _interval(found: dict[str, Any] | None, name: str) -> str:
+    if found is None:
+        return "-"
+    spread = "" if found["ci95"] is None else f" [{found['ci95'][0]:.3f}, {found['ci95'][1]:.3f}]"
+    return f"{found[name]:.3f}{spread}"
 
 
 if __name__ == "__main__":

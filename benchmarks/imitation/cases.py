@@ -1,19 +1,55 @@
 """What is compared: a study is a dict of variants, a variant the flags that set it apart."""
 
+from collections.abc import Sequence
 from typing import get_args, get_type_hints
 
 from gail_suite.config import TrainConfig
 
 REWARDS = get_args(get_type_hints(TrainConfig)["reward"])
 
+ALGORITHMS = get_args(get_type_hints(TrainConfig)["algo"])
+
 SIGNED = ("airl", "log-d")
 
-STUDIES: dict[str, dict[str, tuple[str, ...]]] = {
+Variant = tuple[str, ...]
+
+# Whose trainer a variant is, by its first flag; without one of these it is ours.
+MODULES = {"--peer": "benchmarks.imitation.peer", "--baseline": "benchmarks.imitation.baseline"}
+
+PEERS = ("gail", "airl", "bc")
+PEER_STEPS = 300_000  # imitation's trainers take some hundred steps a second
+
+
+def with_reward(name: str) -> Variant:
+    """A reward that is negative off the expert pays for an early end, unless what follows an end is judged too."""
+    return ("--reward", name, *(("--absorbing",) if name in SIGNED else ()))
+
+
+def comparison(
+    rewards: Sequence[str], algorithms: Sequence[str], peers: Sequence[str], total_env_steps: int | None
+) -> dict[str, Variant]:
+    """Ours first, then the control, the baselines and `imitation`'s trainers, which get `PEER_STEPS` at most."""
+    steps = str(min(PEER_STEPS, total_env_steps or PEER_STEPS))
+    return {
+        **{
+            name if algo == "ppo" else f"{name}, {algo}": (*with_reward(name), "--algo", algo)
+            for algo in algorithms
+            for name in rewards
+            if name != "constant"
+        },
+        "constant reward": with_reward("constant"),
+        "behavioural cloning": ("--baseline", "cloning"),
+        "random": ("--baseline", "random"),
+        **{f"imitation's {peer.upper()}": ("--peer", peer, "--total-env-steps", steps) for peer in peers},
+    }
+
+
+STUDIES: dict[str, dict[str, Variant]] = {
     "reward": {
-        # rewards that are negative off the expert pay for an early end, unless what follows an end is judged too
-        **{name: ("--reward", name, *(("--absorbing",) if name in SIGNED else ())) for name in REWARDS},
-        **{  # slow, so that they get less
-            f"imitation's {peer.upper()}": ("--peer", peer, "--total-env-steps", "300000") for peer in ("gail", "airl")
+        **{name: with_reward(name) for name in REWARDS},
+        **{
+            f"imitation's {peer.upper()}": ("--peer", peer, "--total-env-steps", str(PEER_STEPS))
+            for peer in ("gail", "airl")
         },
     },
     "algorithm": {
