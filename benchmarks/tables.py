@@ -51,11 +51,11 @@ def imitation(results: Iterable[Result]) -> Table:
 def imitation_groups(results: Iterable[Result]) -> list[tuple[str, list[Result]]]:
     """(task and data, the runs that differ in their seed alone): what was made by another commit, with another
     reward or algorithm, or judged over another number of episodes is a group of its own and says so."""
-    groups = sorted(grouped(results, _task_and_data).items(), key=_order)
+    groups = sorted(grouped(results, task_and_data).items(), key=_order)
     return [
-        (f"{_about(key)} ({what})" if what else _about(key), members)
+        (f"{about(key)} ({what})" if what else about(key), members)
         for key, runs in groups
-        for what, members in apart(runs, _facets)
+        for what, members in apart(runs, facets)
     ]
 
 
@@ -68,7 +68,7 @@ def of_seeds(results: Iterable[Result]) -> Table:
     rows = [_iqm_row(label, [runs]) for label, runs in groups]
     by_version: dict[tuple[str, ...], list[list[Result]]] = {}
     for _, runs in groups:
-        by_version.setdefault(tuple(_facets(runs[0]).values()), []).append(runs)
+        by_version.setdefault(tuple(facets(runs[0]).values()), []).append(runs)
     rows += [
         _iqm_row(f"all {len(strata)} rows of commit {commit_of(strata[0][0])}", strata)
         for strata in by_version.values()
@@ -128,12 +128,12 @@ def _scores(groups: Sequence[Sequence[Result]], policy: str = "policy") -> list[
     return [np.array(scores, dtype=np.float64) for scores in known if scores]
 
 
-def _task_and_data(run: Result) -> tuple:
+def task_and_data(run: Result) -> tuple:
     pairs = run["pairs"] if run["subsample"] > 1 else 0  # whole demonstrations differ in length by falls alone
     return run["env"], run["n_demos"], run["subsample"], run["warm_start"], run["env_steps"], pairs
 
 
-def _facets(run: Result) -> dict[str, str]:
+def facets(run: Result) -> dict[str, str]:
     return {
         "commit": commit_of(run),
         "reward": str(run.get("reward")),
@@ -156,7 +156,7 @@ def _order(item: tuple[tuple, Any]) -> tuple:
     return (env, subsample, -n_demos, not warm_start, -pairs)
 
 
-def _about(key: tuple) -> str:
+def about(key: tuple) -> str:
     env, n_demos, subsample, warm_start, env_steps, pairs = key
     data = f"{n_demos} whole" if subsample == 1 else f"{n_demos} x every {subsample}th pair ({pairs} pairs)"
     start = "" if warm_start else ", no warm start"

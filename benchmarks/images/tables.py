@@ -24,7 +24,7 @@ def nats(results: Iterable[Result]) -> Table:
             ],
             runs,
         )
-        for label, runs in _groups(run for run in results if "bits_per_dim" not in run["test"])
+        for label, runs in groups(run for run in results if "bits_per_dim" not in run["test"])
     ]
     return Table(NATS_HEADER, rows)
 
@@ -33,7 +33,7 @@ def bits(results: Iterable[Result]) -> Table:
     """A row a model and data of grey images, by their levels or dequantised: both are bits of the levels."""
     rows = [
         Row([label, _each_seed(runs, lambda run: f"{run['test']['bits_per_dim']:.3f}"), *_cost(runs)], runs)
-        for label, runs in _groups(run for run in results if "bits_per_dim" in run["test"])
+        for label, runs in groups(run for run in results if "bits_per_dim" in run["test"])
     ]
     return Table(BITS_HEADER, rows)
 
@@ -41,7 +41,7 @@ def bits(results: Iterable[Result]) -> Table:
 def files(results: Iterable[Result]) -> Table:
     """A row a model whose test images were coded: bytes an image each way, of the first seed."""
     rows = []
-    for label, runs in _groups(run for run in results if run.get("files")):
+    for label, runs in groups(run for run in results if run.get("files")):
         found = runs[0]["files"]
         each = (found[name] / found["images"] for name in ("model", "minus_log2_p", "png", "gzip"))
         exact = "yes" if found["decoded_exactly"] else "NO"
@@ -57,25 +57,29 @@ def _estimate(test: dict[str, Any]) -> str:
     return f"{test['estimator']}: log Z ± {test['log_z_standard_error']:.1f}, {chains}"
 
 
-def _groups(results: Iterable[Result]) -> list[tuple[str, list[Result]]]:
+def groups(results: Iterable[Result]) -> list[tuple[str, list[Result]]]:
     """(model and data, runs that differ in their seed alone), the best model of each data set first.
 
     What saw other data (another draw of the binarisation, other rows) or was judged otherwise (another estimate,
     another number of images) has a row of its own, which says so.
     """
-    groups = [
-        (f"{_about(members[0])} ({what})" if what else _about(members[0]), members)
-        for runs in grouped(results, lambda run: (run["model"], *_data(run), run["preset"])).values()
-        for what, members in apart(runs, _facets)
+    found = [
+        (f"{about(members[0])} ({what})" if what else about(members[0]), members)
+        for runs in grouped(results, key).values()
+        for what, members in apart(runs, facets)
     ]
-    return sorted(groups, key=lambda group: (_data(group[1][0]), _mean_nats(group[1])))
+    return sorted(found, key=lambda group: (_data(group[1][0]), _mean_nats(group[1])))
 
 
 def _mean_nats(runs: list[Result]) -> float:
     return sum(run["test"]["nats"] for run in runs) / len(runs)
 
 
-def _facets(run: Result) -> dict[str, str]:
+def key(run: Result) -> tuple[str, ...]:
+    return run["model"], *_data(run), run["preset"]
+
+
+def facets(run: Result) -> dict[str, str]:
     test, data = run["test"], run["data"]
     return {
         "estimate": test["estimator"],
@@ -90,7 +94,7 @@ def _data(run: Result) -> tuple[str, ...]:
     return data["name"], f"{data['event_shape'][-1]} x {data['event_shape'][-2]}", data["pixels"] or "binary"
 
 
-def _about(run: Result) -> str:
+def about(run: Result) -> str:
     name, size, pixels = _data(run)
     return f"{run['about']}; {name} {size}, {pixels}"
 

@@ -68,7 +68,7 @@ def test_seeds_of_one_commit_have_an_interval_and_tasks_of_one_commit_a_row():
     hopper = [found(0, 0.9) | {"commit": "a", "env": "Hopper-v4"}]
     walker = [found(0, 0.1) | {"commit": "b", "env": "Walker2d-v4"}]
     rows = tables.of_seeds([*ant, *hopper, *walker]).rows
-    assert [row.cells[2] for row in rows] == ["0.550", "0.900", "0.100", "0.600"]
+    assert [row.cells[2] for row in rows] == ["0.550", "0.900", "0.100", "0.667"]
     assert rows[0].cells[3] == "[0.500, 0.600]"
     assert "fewer than 3" in rows[0].cells[-1]
     assert [rows[1].cells[3], rows[1].cells[-1]] == ["-", "none: one seed"]
