@@ -22,10 +22,10 @@ def imitation(results: Iterable[Result]) -> Table:
             [
                 label,
                 ", ".join(_number(run["policy"].get("normalised_return"), 3) for run in runs),
-                f"{_mean(runs, 'policy', 'return_mean')} ({_mean(runs, 'policy', 'displacement_mean')} m)",
+                _return_and_distance(runs, "policy"),
                 _of_demonstrator(runs),
                 *(
-                    f"{_mean(runs, name, 'return_mean')} ({_mean(runs, name, 'displacement_mean')} m)"
+                    _return_and_distance(runs, name)
                     for name in ("last", "behavioural_cloning", "constant_reward", "expert")
                 ),
                 ", ".join(f"{run['wall_clock_s'] / 60:.1f}" for run in runs),
@@ -112,11 +112,11 @@ def _iqm_row(label: str, groups: Sequence[Sequence[Result]]) -> Row:
             note += f"; {'some rows have' if len(groups) > 1 else ''} fewer than {FEW_SEEDS}".replace("  ", " ")
     cells = [
         label,
+        note,
         ", ".join(str(n) for n in n_seeds) if len(set(n_seeds)) > 1 else str(n_seeds[0]),
         _number(iqm, 3),
         "-" if between is None else f"[{between[0]:.3f}, {between[1]:.3f}]",
         _number(stratified_iqm(cloned)[0], 3) if cloned else "-",
-        note,
     ]
     return Row(cells, [run for runs in groups for run in runs])
 
@@ -165,6 +165,12 @@ def about(key: tuple) -> str:
 
 def _number(value: float | None, digits: int = 0) -> str:
     return "-" if value is None else f"{value:,.{digits}f}"
+
+
+def _return_and_distance(runs: Sequence[Result], row: str) -> str:
+    """The mean return with the mean displacement beside it, where there are any."""
+    distance = _mean(runs, row, "displacement_mean")
+    return _mean(runs, row, "return_mean") + ("" if distance == "-" else f" ({distance} m)")
 
 
 def _mean(runs: Sequence[Result], row: str, field: str) -> str:

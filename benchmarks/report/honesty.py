@@ -30,7 +30,9 @@ def warnings(sources: Sequence[Source]) -> list[Warning]:
         for source in sources
         if source.kind == "failure" and not source.problems
     ]
-    found += [Warning("failed", f"{study[FILE]}: {line}") for study in sound(sources, "studies") for line in _failed(study)]
+    found += [
+        Warning("failed", f"{study[FILE]}: {line}") for study in sound(sources, "studies") for line in _failed(study)
+    ]
     kinds: list[tuple[str, Callable[[Result], tuple], Callable[[Result], dict[str, str]], Callable[[Result], str]]] = [
         ("imitation", tables.task_and_data, tables.facets, lambda run: tables.about(tables.task_and_data(run))),
         ("images", of_images.key, of_images.facets, of_images.about),
@@ -102,4 +104,6 @@ def _origins(kind: str, runs: Sequence[Result]) -> Iterable[Warning]:
         yield Warning("note", f"{kind}: {unknown} results do not say their commit")
     smoke = sum(run.get("preset") == "smoke" for run in runs)
     if smoke:
-        yield Warning("note", f"{kind}: {smoke} results are of the preset smoke: they show that it runs, and no quality")
+        yield Warning(
+            "note", f"{kind}: {smoke} results are of the preset smoke: they show that it runs, and no quality"
+        )

@@ -8,7 +8,7 @@ from benchmarks import tables
 from benchmarks.imitation import study
 from benchmarks.report import figures
 from benchmarks.report.sources import FILE, Source, sound
-from benchmarks.report.view import IMITATION, Cell, Figure, Grid, Lens, Line, Section, grid, sort_number
+from benchmarks.report.view import IMITATION, Cell, Figure, Grid, Lens, Line, Section, grid
 from benchmarks.table import Result, Row, Table, commit_of
 from gail_suite.report import ROWS
 
@@ -83,7 +83,10 @@ def curves(runs: Sequence[Result]) -> list[Figure]:
             for name, title in CONTROLS.items()
             if name == "expert" and of_env[0][1].get(name) is not None
         ]
-        for x, unit, scale in (("env_steps", "environment steps", 1.0), ("wall_clock_s", "minutes of wall clock", 60.0)):
+        for x, unit, scale in (
+            ("env_steps", "environment steps", 1.0),
+            ("wall_clock_s", "minutes of wall clock", 60.0),
+        ):
             series = [
                 figures.Series(
                     label.removeprefix(f"{env}, "),

@@ -60,7 +60,8 @@ def make(sources: Sequence[Source]) -> Report:
     report = Report((), (), warnings, sections, (), ())
     lines = [line for _, grid in report.grids() for line in grid.lines]
     shown = [*lines, *report.figures()]
-    origins = [origin for part in shown for origin in part.origins]
+    runs = {(origin["file"], origin["command"], origin["seed"]): origin for part in shown for origin in part.origins}
+    origins = list(runs.values())
     counts = [(COUNTED[kind], len(sound(sources, kind))) for kind in FOLDERS]
     counts.append(("throughput", sum(source.kind.startswith("throughput") for source in sources)))
     tiles = [(name, str(count)) for name, count in counts if count]
@@ -140,7 +141,7 @@ def _no_formula(cell: str) -> str:
 
 
 def _listed(texts: Iterator[str]) -> str:
-    """Each once with how many rows and figures it stands behind, the most frequent first."""
+    """Each once with how many results it stands behind, the most frequent first."""
     return ", ".join(f"{text} ({count})" for text, count in Counter(texts).most_common()) or UNKNOWN
 
 

@@ -128,8 +128,6 @@ def device_of(run: dict[str, Any]) -> str:
     device = run.get("device")
     if device not in (None, "cpu"):
         return str(device)
-    processor = run.get("processor") or ("processor" if device is None and "threads" in run else device)
-    if processor is None:
-        return UNKNOWN
     threads = run.get("threads") or run.get("cores")
+    processor = run.get("processor") or ("cpu" if device or threads else UNKNOWN)
     return f"{processor}, {threads} thread{'s' if threads != 1 else ''}" if threads else str(processor)
