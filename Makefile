@@ -2,6 +2,7 @@
 # make test                 lint, types and all tests; further flags for pytest: ARGS="-k venv"
 # make test-modern          the fast tests on the newest gymnasium and Stable-Baselines3
 # make bench                throughput beside its limit and its peers; wants the machine for itself
+# make report               all results as one page, runs/report/report.html
 # make clean                remove what make and the tests left behind (not runs/)
 
 ENV = Ant-v4
@@ -13,7 +14,7 @@ SOURCES = generative_core gail_suite envs benchmarks tests
 # What imitation's data and algorithm modules import beyond our own dependencies; the rest of its list is for its scripts.
 IMITATION_NEEDS = datasets jsonpickle tqdm
 
-.PHONY: help train test test-modern bench clean
+.PHONY: help train test test-modern bench report clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -35,6 +36,9 @@ bench: .venv/installed-bench
 	.venv/bin/python -m benchmarks.throughput envs --json benchmarks/results/throughput-envs.json $(ARGS)
 	.venv/bin/python -m benchmarks.throughput gail --json benchmarks/results/throughput-gail.json
 	.venv/bin/python -m benchmarks.throughput core --json benchmarks/results/throughput-core.json
+
+report: .venv/installed-report
+	.venv/bin/python -m benchmarks.report $(ARGS)
 
 clean:
 	rm -rf .venv .venv-modern build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis MUJOCO_LOG.TXT

@@ -107,9 +107,9 @@ def _iqm_row(label: str, groups: Sequence[Sequence[Result]]) -> Row:
     if between is None:
         note = "none: one seed"
     else:
-        note = "seeds resampled within each row" if len(groups) > 1 else "seeds resampled"
+        note = "seeds resampled" if len(groups) == 1 else "seeds resampled within each row"
         if min(n_seeds) < FEW_SEEDS:
-            note += f"; {'some rows have' if len(groups) > 1 else ''} fewer than {FEW_SEEDS}".replace("  ", " ")
+            note += f"; {'' if len(groups) == 1 else 'some rows have '}fewer than {FEW_SEEDS}"
     cells = [
         label,
         note,

@@ -69,8 +69,7 @@ def _curves(runs: Sequence[Result]) -> list[Figure]:
         light, dark = figures.curves(series, x="minutes of training", y="validation, nats")
         members = [run for _, run in items]
         tasks = sorted({task for run in members for task in CASES.tasks(run)})
-        families = {CASES.family(run) for run in members}
-        family = families.pop() if len(families) == 1 else ""
+        family = "|".join(sorted({CASES.family(run) for run in members}))
         caption = "Minus log p(x) of validation images, or its bound, at each look; lower is better."
         found.append(Figure(data, caption, light, family, tasks, CASES.origins(members), dark))
     return found

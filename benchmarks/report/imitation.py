@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from benchmarks import tables
@@ -13,7 +14,6 @@ from benchmarks.table import Result, Row, Table, commit_of
 from gail_suite.report import ROWS
 
 LENS = Lens(lambda run: IMITATION, lambda run: [run["env"]], lambda run: run["wall_clock_s"])
-CONTROLS = {"expert": "expert", "behavioural_cloning": "cloning", "constant_reward": "constant reward"}
 
 
 def section(sources: Sequence[Source]) -> Section | None:
@@ -78,11 +78,8 @@ def curves(runs: Sequence[Result]) -> list[Figure]:
     labelled = [(label, run) for label, members in tables.imitation_groups(runs) for run in members if run.get("curve")]
     for env, items in groupby(labelled, key=lambda item: item[1]["env"]):
         of_env = list(items)
-        levels = [
-            (title, of_env[0][1][name]["return_mean"])
-            for name, title in CONTROLS.items()
-            if name == "expert" and of_env[0][1].get(name) is not None
-        ]
+        expert = of_env[0][1].get("expert")
+        levels = [("expert", expert["return_mean"])] if expert else []
         for x, unit, scale in (
             ("env_steps", "environment steps", 1.0),
             ("wall_clock_s", "minutes of wall clock", 60.0),
@@ -119,7 +116,7 @@ def _study(found: Result) -> Section:
     for runs in by_commit.values():
         for cells in study.table_rows({**found, "rows": runs}):
             rows.append(Row(cells, [run for run in runs if run["variant"] == cells[0]]))
-    slug = f"study-{found['env']}-{found['study']}"
+    slug = f"study-{Path(found[FILE]).stem}"
     about = f"Runs of one commit share a row; commits here: {', '.join(by_commit)}."
     drawn = grid(slug, f"{found['env']}, {found['study']}", about, Table(study.HEADER, rows), lens)
     failed = [

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def make(sources: Sequence[Source]) -> Report:
         facts,
         warnings,
         sections,
-        list(dict.fromkeys(part.family for part in shown if part.family)),
+        list(dict.fromkeys(family for part in shown for family in part.family.split("|") if family)),
         sorted({task for part in shown for task in part.tasks}),
     )
 
@@ -97,6 +98,12 @@ def html(report: Report) -> str:
 
 
 def render(template: str, report: Report, **more: Any) -> str:
+    return _environment().get_template(template).render(report=report, **more)
+
+
+@cache
+def _environment() -> Any:
+    """What templates are read with; text of files is escaped in the HTML."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -108,7 +115,7 @@ def render(template: str, report: Report, **more: Any) -> str:
     )
     environment.filters["slug"] = file_name
     environment.filters["cell"] = markdown_cell
-    return environment.get_template(template).render(report=report, **more)
+    return environment
 
 
 def csv_text(grid: Grid) -> str:

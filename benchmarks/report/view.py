@@ -47,7 +47,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture as data URIs; `dark` where there is one for dark pages."""
+    """A picture as data URIs; `dark` where there is one for dark pages.  Several families are joined by `|`."""
 
     title: str
     caption: str

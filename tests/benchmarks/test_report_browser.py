@@ -27,7 +27,8 @@ VISITOR = r"""
 const said = [];
 const say = (name, value) => said.push(`${name}=${JSON.stringify(value)}`);
 const table = document.getElementById("table-images-nats");
-const names = () => [...table.tBodies[0].rows].filter((row) => !row.hidden).map((row) => row.cells[0].textContent.split(";")[0]);
+const visible = () => [...table.tBodies[0].rows].filter((row) => !row.hidden);
+const names = () => visible().map((row) => row.cells[0].textContent.split(";")[0]);
 const heads = [...table.tHead.rows[0].cells];
 const figures = heads[1].querySelector("button"), label = heads[0].querySelector("button");
 say("before", names());

@@ -36,7 +36,7 @@ function filter() {
   let shown = 0, rows = 0;
   for (const item of items) {
     const content = item.textContent.toLowerCase();
-    const keeps = (!family || item.dataset.family === family) && (!task || JSON.parse(item.dataset.tasks).includes(task))
+    const keeps = (!family || item.dataset.family.split("|").includes(family)) && (!task || JSON.parse(item.dataset.tasks).includes(task))
       && words.every((word) => content.includes(word));
     item.hidden = !keeps;
     if (item.tagName === "TR") { rows += 1; shown += keeps; }
@@ -51,6 +51,7 @@ function filter() {
 
 for (const control of [controls.family, controls.task]) control.addEventListener("change", filter);
 text.addEventListener("input", filter);
+document.getElementById("filters").addEventListener("submit", (event) => event.preventDefault());
 document.getElementById("reset").addEventListener("click", () => {
   controls.family.value = controls.task.value = text.value = "";
   filter();
