@@ -123,7 +123,7 @@ def _iqm_row(label: str, groups: Sequence[Sequence[Result]]) -> Row:
 
 def _scores(groups: Sequence[Sequence[Result]], policy: str = "policy") -> list[NDArray[np.float64]]:
     """Normalised returns, an array a group; groups without any are left out."""
-    found = [[run.get(policy, {}).get("normalised_return") for run in runs] for runs in groups]
+    found = [[(run.get(policy) or {}).get("normalised_return") for run in runs] for runs in groups]
     known = [[score for score in scores if score is not None] for scores in found]
     return [np.array(scores, dtype=np.float64) for scores in known if scores]
 
@@ -174,7 +174,7 @@ def _return_and_distance(runs: Sequence[Result], row: str) -> str:
 
 
 def _mean(runs: Sequence[Result], row: str, field: str) -> str:
-    values = [run[row][field] for run in runs if row in run and run[row].get(field) is not None]
+    values = [value for run in runs if (value := (run.get(row) or {}).get(field)) is not None]
     return _number(float(np.mean(values))) if values else "-"
 
 

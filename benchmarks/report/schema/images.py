@@ -89,10 +89,11 @@ class Images(Made):
         rows = self.data.rows.get("test")
         if rows is not None and self.test.n > rows:
             raise ValueError(f"test.n is {self.test.n}, and the data have {rows} test images")
-        if self.test.bits_per_dim is not None:
+        claimed = self.test.bits_per_dim
+        if claimed is not None:
             bits = self.test.nats / math.prod(self.data.event_shape) / math.log(2)
-            nearest = min((bits + shift for shift in SHIFTS), key=lambda b: abs(b - self.test.bits_per_dim))
-            agree("test.bits_per_dim", self.test.bits_per_dim, nearest, "test.nats")
+            nearest = min((bits + shift for shift in SHIFTS), key=lambda b: abs(b - claimed))
+            agree("test.bits_per_dim", claimed, nearest, "test.nats")
         elif "bits_per_dim" in self.test.model_fields_set:
             raise ValueError("test.bits_per_dim is empty")
         best, updates = self.training.best_update, self.training.updates

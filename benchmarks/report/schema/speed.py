@@ -43,7 +43,7 @@ class ThroughputGail(Measured):
     def _agrees(self) -> "ThroughputGail":
         if not {"ours", self.imitation_better} <= set(self.results):
             raise ValueError("ours_to_imitation compares what is not in results")
-        ours, theirs = (self.results[name].per_round for name in ("ours", self.imitation_better))  # type: ignore[index]
+        ours, theirs = (self.results[name].per_round for name in ("ours", self.imitation_better))
         if len(ours) == len(theirs) and all(theirs):
             expected = median(a / b for a, b in zip(ours, theirs, strict=True))
             agree("ours_to_imitation", self.ours_to_imitation, expected, "per_round", 0.02)
