@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.report import honesty, images, imitation, speed
 from benchmarks.report.sources import FOLDERS, Source, sound
-from benchmarks.report.view import UNKNOWN, Cell, Figure, Grid, Line, Section
+from benchmarks.report.view import UNKNOWN, Cell, Figure, Grid, Line, Section, origin_of
 from gail_suite.demonstrations.atomic import atomic_path
 from gail_suite.run_directory import write_text
 
@@ -158,7 +158,7 @@ def _failures(sources: Sequence[Source]) -> Section | None:
             [Cell(source.name), Cell(source.data["failed"])],
             "",
             [],
-            [{"command": source.data["command"], "file": source.name, "commit": UNKNOWN, "date": UNKNOWN}],
+            [origin_of(source.data, None)],
             is_failure=True,
             log="\n".join(str(line) for line in source.data.get("log", [])[-FAILURES_SHOWN:]),
         )

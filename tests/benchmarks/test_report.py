@@ -161,7 +161,10 @@ def test_experiments_with_another_judge_or_sample_count_stand_apart(undrawn):
     fewer = experiment()["size"] | {"n_judged": 500}
     for change, said in (({"judges": other_judge}, SHA[::-1][:12]), ({"size": fewer}, "500")):
         report = page.make(
-            [source("experiments", experiment(0, fid=50.0)), source("experiments", experiment(1, fid=60.0, **change))]
+            [
+                source("experiments", experiment(seed=seed, fid=50.0 + 10 * seed, **kind))
+                for seed, kind in enumerate(({}, change))
+            ]
         )
         parts = report.sections[-1].parts
         assert len(parts) == 2
@@ -175,7 +178,7 @@ def test_experiments_with_another_judge_or_sample_count_stand_apart(undrawn):
 
 
 def test_seeds_that_were_measured_alike_share_a_table(undrawn):
-    report = page.make([source("experiments", experiment(seed, fid=50.0 + seed)) for seed in (1, 0)])
+    report = page.make([source("experiments", experiment(seed=seed, fid=50.0 + seed)) for seed in (1, 0)])
     assert ["it", "ours", "50, 51"] in texts(report)
     assert kinds(report, "apart") == []
 
