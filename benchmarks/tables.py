@@ -74,9 +74,8 @@ def of_seeds(results: Iterable[Result]) -> Table:
         for strata in by_version.values()
         if len({runs[0]["env"] for runs in strata}) > 1
     ]
-    return Table(
-        ("task and data", "seeds", "IQM of seeds", "95 % interval", "cloning, IQM", "what the interval is"), rows
-    )
+    header = ("task and data", "what the interval is", "seeds", "IQM of seeds", "95 % interval", "cloning, IQM")
+    return Table(header, rows, n_text=2)
 
 
 def stratified_iqm(strata: Sequence[NDArray[np.float64]]) -> tuple[float, tuple[float, float] | None]:
