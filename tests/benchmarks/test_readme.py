@@ -67,9 +67,9 @@ def test_seeds_of_one_commit_have_an_interval_and_tasks_of_one_commit_a_row():
     ant = [found(seed, 0.5 + seed / 10) | {"commit": "a"} for seed in range(2)]
     hopper = [found(0, 0.9) | {"commit": "a", "env": "Hopper-v4"}]
     walker = [found(0, 0.1) | {"commit": "b", "env": "Walker2d-v4"}]
-    found = tables.of_seeds([*ant, *hopper, *walker])
-    assert found.header[1:5] == ("what the interval is", "seeds", "IQM of seeds", "95 % interval")
-    rows = found.rows
+    table = tables.of_seeds([*ant, *hopper, *walker])
+    assert table.header[1:5] == ("what the interval is", "seeds", "IQM of seeds", "95 % interval")
+    rows = table.rows
     assert [row.cells[3] for row in rows] == ["0.550", "0.900", "0.100", "0.667"]
     assert rows[0].cells[4] == "[0.500, 0.600]"
     assert "fewer than 3" in rows[0].cells[1]
