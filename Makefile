@@ -5,6 +5,7 @@
 # make docs                 the site of docs/ into site/
 # make bench                every kind of benchmark once, small: runs/smoke/ and a report of it, in under ten minutes
 # make bench-throughput     throughput beside its limit and its peers; wants the machine for itself
+# make report               all results as one page, runs/report/report.html
 # make clean                remove what make and the tests left behind (not runs/)
 
 ENV = Ant-v4
@@ -16,7 +17,7 @@ SOURCES = generative_core gail_suite envs benchmarks tests
 # What imitation's data and algorithm modules import beyond our own dependencies; the rest of its list is for its scripts.
 IMITATION_NEEDS = datasets jsonpickle tqdm
 
-.PHONY: help train test test-modern test-lowest docs bench bench-throughput clean
+.PHONY: help train test test-modern test-lowest docs bench bench-throughput report clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -50,6 +51,9 @@ bench-throughput: .venv/installed-bench
 	.venv/bin/python -m benchmarks.throughput envs --json benchmarks/results/throughput-envs.json $(ARGS)
 	.venv/bin/python -m benchmarks.throughput gail --json benchmarks/results/throughput-gail.json
 	.venv/bin/python -m benchmarks.throughput core --json benchmarks/results/throughput-core.json
+
+report: .venv/installed-report
+	.venv/bin/python -m benchmarks.report $(ARGS)
 
 clean:
 	rm -rf .venv .venv-modern .venv-lowest build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis MUJOCO_LOG.TXT

@@ -38,6 +38,15 @@ def main(arguments: list[str]) -> int:
         return sweep(arguments[1:])
     config = parse(arguments)
     config.check()
+    if config.preset == "smoke" and not (config.model or config.list or config.resume):
+        from benchmarks.images.smoke import run_families
+
+        return run_families(run, config, arguments)
+    return run(config, arguments)
+
+
+def run(config: ImageConfig, arguments: list[str]) -> int:
+    """List, resume or train one model; `arguments` are those that its origin names."""
     from benchmarks.images import report
     from benchmarks.images.cases import CASES
     from benchmarks.images.experiments.cases import EXPERIMENTS
@@ -57,22 +66,27 @@ def main(arguments: list[str]) -> int:
         before = folder.config()
         finished = folder.result_file.exists()
         resumed = replace(before, resume=config.resume, threads=config.threads or before.threads)
-        run = None if finished else prepare(resumed)
+        job = None if finished else prepare(resumed)
     else:
         if not config.model:
             raise InputError(f"say which --model: one of {', '.join([*CASES, *EXPERIMENTS])}")
-        run = prepare(config)
-        folder = Folder.create(run.config, origin("benchmarks.images", arguments, PACKAGES))
+        job = prepare(config)
+        folder = Folder.create(job.config, origin("benchmarks.images", arguments, PACKAGES))
     try:
-        result = folder.result() if run is None else run.execute(folder)
+        folder.failure_file.unlink(missing_ok=True)
+        result = folder.result() if job is None else job.execute(folder)
     except KeyboardInterrupt as stopped:
         die_at_the_next()
         print(f"interrupted; go on with --resume {printable(str(folder.path))}", file=sys.stderr)
         return exit_code(stopped)
     except FloatingPointError as error:
+        folder.note_failure(error)
         state = f"its last sound state is {folder.last}" if folder.last.exists() else "no state has been saved yet"
         print(f"error: training stopped being finite ({error}); {state}", file=sys.stderr)
         return 1
+    except Exception as error:
+        folder.note_failure(error)
+        raise
     finally:
         folder.unlock()
     if config.keep:

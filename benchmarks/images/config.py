@@ -25,7 +25,7 @@ class ImageConfig:
     """Treatment of the pixels, in the place of the case's own: fixed, dynamic and threshold are binary."""
     preset: Literal["cpu", "gpu", "smoke"] = "cpu"
     """Size of the model and length of the training: half an hour of one core (experiments: three minutes of two), the
-    paper's on an accelerator, or for experiments only seconds, on data that need no file."""
+    paper's on an accelerator, or seconds on data that need no file; smoke without --model takes one of each family."""
     seed: int = 0
     """Of the parameters, the batches and the noise."""
     device: str = "auto"

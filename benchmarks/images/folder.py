@@ -1,6 +1,7 @@
 """A run's folder: what lies where, and one process at a time in it."""
 
 import json
+import traceback
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ from gail_suite.demonstrations.atomic import remove_leftovers
 from gail_suite.errors import InputError
 from gail_suite.run_directory import read_json, write_json, write_text
 
+LOG_LINES = 30  # of a failure's traceback
+
 
 class Folder:
     """Holds `config.json`, `origin.json` and `result.json`.
 
     Of a case also `last.safetensors`, `best.safetensors`, `curve.png` and `samples.png`; of an experiment
-    `picture.png`.
+    `picture.png`.  Of a run that broke off `failure.json`, until it is resumed.
     """
 
     def __init__(self, path: Path):
@@ -30,6 +33,7 @@ class Folder:
         self.curve_file = path / "curve.png"
         self.samples_file = path / "samples.png"
         self.picture_file = path / "picture.png"
+        self.failure_file = path / "failure.json"
         self._lock = FileLock(path / ".lock")
 
     @classmethod
@@ -73,6 +77,14 @@ class Folder:
         if not self.origin_file.is_file():
             raise InputError(f"{self.origin_file} is missing; restore it or start a new run")
         return read_json(self.origin_file)
+
+    def note_failure(self, error: Exception) -> None:
+        """What happened, with the command and the end of the traceback."""
+        log = "".join(traceback.format_exception(error)).splitlines()[-LOG_LINES:]
+        command = self.origin().get("command") if self.origin_file.is_file() else None
+        said = " ".join(str(error).split()) or "no message"
+        note = {"failed": f"{type(error).__name__}: {said}", "command": command or "not recorded", "log": log}
+        write_json(self.failure_file, note)
 
     def result(self) -> dict[str, Any]:
         """What came of a finished run.  Raises InputError where it is damaged."""

@@ -18,12 +18,16 @@ from gail_suite.run_directory import write_json
 KEPT = Path(__file__).parents[1] / "results" / "images"
 KEPT_EXPERIMENTS = KEPT.with_name("experiments")
 PICTURES = Path(__file__).parents[2] / "docs" / "systems"
+SAMPLES = PICTURES.with_name("samples")
 
 
 def keep(result: dict[str, Any], folder: Folder) -> None:
-    """Into benchmarks/results/, and the picture of an experiment's first seed into docs/systems/."""
+    """Into benchmarks/results/, and the picture of a first seed into docs/systems/, or docs/samples/ for a case."""
     if result["benchmark"] == "images":
         write_json(KEPT / f"{name(result)}.json", result)
+        if result["seed"] == 0 and folder.samples_file.exists():
+            SAMPLES.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(folder.samples_file, SAMPLES / f"{name(result)}.png")
         return
     write_json(KEPT_EXPERIMENTS / f"{result['model']}-{result['preset']}-s{result['seed']}.json", result)
     if result["seed"] == 0 and folder.picture_file.exists():

@@ -21,6 +21,7 @@ from benchmarks.images.looks import EnoughLooks, Looks, set_random_state
 from benchmarks.images.memory import PeakMemory
 from benchmarks.images.progress import Progress
 from benchmarks.images.recipes import Case, ClosedForm, Recipe, StepSettings, describe, maximum_likelihood
+from benchmarks.images.smoke import small
 from gail_suite.errors import InputError
 from gail_suite.run_directory import write_json
 from generative_core import ExponentialMovingAverage, fit, load_checkpoint, save_checkpoint
@@ -42,8 +43,8 @@ class Run:
         self.config = config
         self.case: Case = CASES[config.model]
         if config.preset == "smoke":
-            raise InputError(f"{config.model} has no preset smoke: give --steps")
-        self.recipe = self.case.cpu if config.preset == "cpu" else self.case.gpu
+            self.case = small(self.case)
+        self.recipe = self.case.gpu if config.preset == "gpu" else self.case.cpu
         self._refuse_flags_without_effect()
         self.device = find_device(config)
         self.config = replace(config, device=str(self.device))  # a resume elsewhere must not change it silently

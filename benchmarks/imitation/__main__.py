@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
 def run(studies: Sequence[Study], config: Common, arguments: list[str]) -> int:
     """Run what is missing, then the table, curves and `study.json` of each; 1 where a run failed."""
     from benchmarks.imitation import published
-    from benchmarks.imitation.study import markdown_table
+    from benchmarks.imitation.study import table
     from benchmarks.provenance import origin
     from benchmarks.sweep import run_sweep
 
@@ -53,7 +53,7 @@ def run(studies: Sequence[Study], config: Common, arguments: list[str]) -> int:
     found = [report(study, made, failed, config) for study in studies]
     summarise(found, config.out, made)
     if rows := published.beside_paper(found):
-        print(f"\nThe paper's figures: {published.PAPER}\n\n{markdown_table(published.HEADER, rows)}")
+        print(f"\nThe paper's figures: {published.PAPER}\n\n{table(published.HEADER, rows)}")
     for line in failed:
         print(f"failed: {line['case']} ({line['failed']})", file=sys.stderr)
     return 1 if failed else 0
@@ -84,7 +84,7 @@ def report(study: Study, made: dict[str, Any], failed: list[dict[str, Any]], con
 def summarise(found: Sequence[dict[str, Any]], out: Path, made: dict[str, Any]) -> None:
     """Where several tasks had the same study: interquartile means over tasks and seeds, in `out/summary-STUDY.json`."""
     from benchmarks.imitation.statistics import across_tasks
-    from benchmarks.imitation.study import markdown_table
+    from benchmarks.imitation.study import table
     from gail_suite.run_directory import write_json
 
     for name in dict.fromkeys(study["study"] for study in found):
@@ -100,7 +100,7 @@ def summarise(found: Sequence[dict[str, Any]], out: Path, made: dict[str, Any]) 
             [row["variant"], str(row["n_runs"]), _interval(row, "iqm"), _interval(row["first_is_better"], "p")]
             for row in rows
         ]
-        print(f"\n{name}, over {', '.join(tasks)}:\n\n{markdown_table(header, shown)}")
+        print(f"\n{name}, over {', '.join(tasks)}:\n\n{table(header, shown)}")
 
 
 def _interval(found: dict[str, Any] | None, name: str) -> str:

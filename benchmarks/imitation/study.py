@@ -12,6 +12,7 @@ from benchmarks.imitation import statistics
 from benchmarks.imitation.cases import MODULES, Variant
 from benchmarks.provenance import anywhere
 from benchmarks.sweep import Case
+from benchmarks.table import Row, Table
 from gail_suite.demonstrations.atomic import atomic_path
 from gail_suite.run_directory import RunDirectory, read_json
 
@@ -163,13 +164,12 @@ def table_rows(found: Mapping[str, Any]) -> list[list[str]]:
 
 def markdown(found: Mapping[str, Any]) -> str:
     """The table for a terminal or a README."""
-    return markdown_table(HEADER, table_rows(found))
+    return table(HEADER, table_rows(found))
 
 
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """All columns but the first are numbers."""
-    lines = [list(header), [":--", *["--:"] * (len(header) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """As Markdown; all columns but the first are numbers."""
+    return Table(header, [Row(cells, []) for cells in rows]).markdown()
 
 
 def draw(found: Mapping[str, Any], path: Path) -> None:

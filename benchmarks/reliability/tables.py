@@ -2,16 +2,19 @@
 
 from typing import Any
 
-Table = tuple[list[str], list[list[str]]]
+from benchmarks.table import Row, Table
+
+Cells = tuple[list[str], list[list[str]]]
 """(header, rows)."""
 
 
-def render(found: dict[str, Any]) -> Table:
+def table(found: dict[str, Any]) -> Table:
     """Of any campaign's JSON."""
-    return {"kills": _kills, "fuzz": _fuzz, "soak": _soak}[found["campaign"]](found)
+    header, rows = {"kills": _kills, "fuzz": _fuzz, "soak": _soak}[found["campaign"]](found)
+    return Table(header, [Row(cells, [found]) for cells in rows])
 
 
-def _kills(found: dict[str, Any]) -> Table:
+def _kills(found: dict[str, Any]) -> Cells:
     """A row a target."""
     start = "fresh interpreters" if found["spawn"] else "forks with the libraries loaded"
     header = [
@@ -28,7 +31,7 @@ def _kills(found: dict[str, Any]) -> Table:
     return header, rows
 
 
-def _fuzz(found: dict[str, Any]) -> Table:
+def _fuzz(found: dict[str, Any]) -> Cells:
     """A row a kind of file."""
     header = [
         "files of strangers",
@@ -53,7 +56,7 @@ def _fuzz(found: dict[str, Any]) -> Table:
     return header, rows
 
 
-def _soak(found: dict[str, Any]) -> Table:
+def _soak(found: dict[str, Any]) -> Cells:
     """A row an activity."""
     unit = {"training": "env steps of training", "fitting": "updates of a fit", "environments": "environments"}
     header = [

@@ -108,11 +108,6 @@ def test_flags_without_effect_are_refused(toy, change):
         ExperimentRun(replace(ImageConfig(model="coin"), **change))
 
 
-def test_a_case_has_no_smoke_preset():
-    with pytest.raises(InputError, match="give --steps"):
-        command_line.main(["--model", "made", "--preset", "smoke"])
-
-
 def result(seed: int, heads: float, **changes) -> dict:
     return {
         "model": "coin",

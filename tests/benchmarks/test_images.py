@@ -167,6 +167,7 @@ def test_finished_run_is_shown_and_kept_but_not_run_again(tmp_path, monkeypatch,
     result = run(tmp_path / "run", "--model", "fvsbn")
     before = (tmp_path / "run" / "last.safetensors").stat().st_mtime_ns
     monkeypatch.setattr(report, "KEPT", tmp_path / "kept")
+    monkeypatch.setattr(report, "SAMPLES", tmp_path / "samples")
     capsys.readouterr()
     assert command_line.main(["--resume", str(tmp_path / "run"), "--keep"]) == 0
     assert json.loads((tmp_path / "kept" / "fvsbn-digits-8px-fixed-cpu-s0.json").read_text()) == anywhere(result)

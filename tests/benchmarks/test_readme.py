@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks import readme
+from benchmarks import readme, tables
 from benchmarks.collect import name, result
 from benchmarks.provenance import anywhere
 from gail_suite.errors import InputError
@@ -28,19 +28,42 @@ def found(seed: int, normalised: float, minutes: float = 2.0) -> dict:
 
 
 def test_row_shows_every_seed_in_order_and_the_mean():
-    text = readme.imitation([found(1, 0.5), found(0, 0.25, minutes=4.0)])
+    text = tables.imitation([found(1, 0.5), found(0, 0.25, minutes=4.0)]).markdown()
     (row,) = text.splitlines()[2:]
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[0] == "Ant-v4, 4 x every 20th pair (166 pairs), 1 M steps"
     assert cells[1] == "0.250, 0.500"
     assert cells[2] == "375 (10 m)"
-    assert cells[6] == "- (- m)"  # no control was run
+    assert cells[6] == "-"  # no control was run
     assert cells[8] == "4.0, 2.0"
 
 
 def test_other_amounts_of_data_are_other_rows():
     other = found(0, 0.5) | {"n_demos": 1}
-    assert len(readme.imitation([found(0, 0.5), other]).splitlines()) == 4
+    assert len(tables.imitation([found(0, 0.5), other]).rows) == 2
+
+
+def test_runs_of_another_commit_reward_or_number_of_episodes_are_never_averaged():
+    for change in ({"commit": "b"}, {"reward": "airl"}, {"episodes": 25}):
+        first = found(0, 0.25) | {"commit": "a", "reward": "gail", "episodes": 50}
+        rows = tables.imitation([first, found(1, 0.75) | first | {"seed": 1} | change]).rows
+        assert len(rows) == 2
+        assert all(str(next(iter(change.values()))) in row.cells[0] for row in rows[1:])
+        assert [run["seed"] for row in rows for run in row.runs] == [0, 1]
+
+
+def test_seeds_of_one_commit_have_an_interval_and_tasks_of_one_commit_a_row():
+    ant = [found(seed, 0.5 + seed / 10) | {"commit": "a"} for seed in range(2)]
+    hopper = [found(0, 0.9) | {"commit": "a", "env": "Hopper-v4"}]
+    walker = [found(0, 0.1) | {"commit": "b", "env": "Walker2d-v4"}]
+    table = tables.of_seeds([*ant, *hopper, *walker])
+    assert table.header[1:5] == ("what the interval is", "seeds", "IQM of seeds", "95 % interval")
+    rows = table.rows
+    assert [row.cells[3] for row in rows] == ["0.550", "0.900", "0.100", "0.667"]
+    assert rows[0].cells[4] == "[0.500, 0.600]"
+    assert "fewer than 3" in rows[0].cells[1]
+    assert [rows[1].cells[4], rows[1].cells[1]] == ["-", "none: one seed"]
+    assert rows[3].cells[0] == "all 2 rows of commit a"
 
 
 def test_only_marked_sections_are_written():

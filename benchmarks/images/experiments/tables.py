@@ -2,11 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
+from benchmarks.table import Result, Row, Table, grouped
 from gail_suite.errors import InputError
-
-Result = dict[str, Any]
 
 HEAD = """# Implicit models, translation and latent operations: what each of them measured
 
@@ -22,14 +20,13 @@ ROLES = ("ours", "ablation", "baseline", "ceiling")
 
 def page(results: Iterable[Result], pictures: Path) -> str:
     """The whole page.  Raises InputError where seeds of one system were measured in different ways."""
-    groups: dict[tuple[str, str], list[Result]] = {}
-    for run in sorted(results, key=lambda run: run["seed"]):
-        groups.setdefault((run["model"], run["preset"]), []).append(run)
+    groups = grouped(results, lambda run: (run["model"], run["preset"]))
     for (model, preset), runs in groups.items():
         _require_alike(model, preset, runs)
     ordered = [runs for _, runs in sorted(groups.items())]
     sections = [_section(runs, pictures) for runs in ordered]
-    return "\n".join([HEAD, _summary(ordered), "", *sections])
+    links = [f"[{runs[0]['about']}](#{_anchor(runs[0])})" for runs in ordered]
+    return "\n".join([HEAD, summary(ordered, links).markdown(), "", *sections])
 
 
 def _require_alike(model: str, preset: str, runs: Sequence[Result]) -> None:
@@ -43,21 +40,30 @@ def _require_alike(model: str, preset: str, runs: Sequence[Result]) -> None:
                 )
 
 
-def _summary(groups: Sequence[Sequence[Result]]) -> str:
+def summary(groups: Sequence[Sequence[Result]], labels: Sequence[str]) -> Table:
     """A row a system: its headline measure by role, the first row of each."""
-    lines = [
-        "| system | measure | " + " | ".join(ROLES) + " | minutes |",
-        "| :-- | :-- |" + " --: |" * (len(ROLES) + 1),
-    ]
-    for runs in groups:
+    rows = []
+    for runs, label in zip(groups, labels, strict=True):
         first = runs[0]
         headline, measure = next(iter(first["measures"].items()))
-        cells = [f"[{first['about']}](#{_anchor(first)})", headline + SIGNS[measure["better"]]]
+        cells = [label, headline + SIGNS[measure["better"]]]
         for role in ROLES:
             names = [row["name"] for row in first["rows"] if row["role"] == role and headline in row["values"]]
             cells.append(_each_seed(runs, names[0], headline) if names else "-")
-        lines.append(f"| {' | '.join([*cells, _minutes(runs)])} |")
-    return "\n".join(lines)
+        rows.append(Row([*cells, _minutes(runs)], runs))
+    return Table(["system", "measure", *ROLES, "minutes"], rows, n_text=2)
+
+
+def contenders(runs: Sequence[Result]) -> Table:
+    """A row a contender of one system, every seed shown."""
+    first = runs[0]
+    measures = first["measures"]
+    rows = [
+        Row([row["name"], row["role"], *(_each_seed(runs, row["name"], name) for name in measures)], runs)
+        for row in first["rows"]
+    ]
+    header = ["contender", "role", *(name + SIGNS[measure["better"]] for name, measure in measures.items())]
+    return Table(header, rows, n_text=2)
 
 
 def _section(runs: Sequence[Result], pictures: Path) -> str:
@@ -65,11 +71,7 @@ def _section(runs: Sequence[Result], pictures: Path) -> str:
     measures = first["measures"]
     lines = [f"## {first['about']}" + ("" if first["preset"] == "cpu" else f", preset {first['preset']}"), ""]
     lines += [f"{first['question'][0].upper()}{first['question'][1:]} ([paper]({first['paper']}))", ""]
-    lines.append("| | role | " + " | ".join(name + SIGNS[m["better"]] for name, m in measures.items()) + " |")
-    lines.append("| :-- | :-- |" + " --: |" * len(measures))
-    for row in first["rows"]:
-        cells = [_each_seed(runs, row["name"], name) for name in measures]
-        lines.append(f"| {row['name']} | {row['role']} | {' | '.join(cells)} |")
+    lines.append(contenders(runs).markdown())
     lines += ["", *(f"- {name}: {measure['what']}" for name, measure in measures.items())]
     for name, judge in first["judges"].items():
         lines.append(

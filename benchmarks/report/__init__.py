@@ -1,0 +1,1 @@
+"""One page of all results, from nothing but their JSON and pictures."""
