@@ -43,18 +43,20 @@ def compare_runs(unbroken: Path, broken: Path) -> list[str]:
     a, b = RunDirectory.open(unbroken), RunDirectory.open(broken)
     found = compare_files(unbroken, broken)
     found += differences(a.metrics(), b.metrics(), "metrics")
-    evaluations = [json.loads(run.evaluation_file.read_text()) for run in (a, b)]
-    for evaluation in evaluations:
-        for name in ORIGIN:
-            evaluation.pop(name, None)
-    return found + differences(*evaluations, "evaluation")
+    first, second = (
+        {name: value for name, value in json.loads(run.evaluation_file.read_text()).items() if name not in ORIGIN}
+        for run in (a, b)
+    )
+    return found + differences(first, second, "evaluation")
 
 
 def compare_files(unbroken: Path, broken: Path) -> list[str]:
     """Two folders: the same checkpoints in both, and no temporary file in the broken one."""
-    names = [sorted(str(path.relative_to(f)) for path in f.rglob("*.safetensors")) for f in (unbroken, broken)]
-    found = differences(*names, "the list of checkpoints")
-    for name in set(names[0]) & set(names[1]):
+    first, second = (
+        sorted(str(path.relative_to(folder)) for path in folder.rglob("*.safetensors")) for folder in (unbroken, broken)
+    )
+    found = differences(first, second, "the list of checkpoints")
+    for name in set(first) & set(second):
         found += differences(load_checkpoint(unbroken / name), load_checkpoint(broken / name), name)
     return found + [f"{path.name} was left behind" for path in leftovers(broken)]
 

@@ -165,8 +165,9 @@ def campaign(target: Target, n: int, per_run: int, rng: np.random.Generator, fol
         for _ in range(min(per_run, n - tally.kills)):
             started = target.start(out)
             in_a_write = bool(rng.integers(2))
-            code = _kill_in_a_write(started, out, rng) if in_a_write else _kill_later(started, seconds, rng)
-            if code is not None:
+            ended = _kill_in_a_write(started, out, rng) if in_a_write else _kill_later(started, seconds, rng)
+            if ended is not None:
+                code = ended
                 break
             tally.kills += 1
             tally.in_a_write += bool(leftovers(out))

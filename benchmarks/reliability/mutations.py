@@ -65,7 +65,7 @@ def _number(content: bytes, rng: Random) -> bytes:
     n_bytes, order = int(rng.choice([1, 2, 4, 8])), "big" if rng.integers(2) else "little"
     value = NUMBERS[rng.integers(len(NUMBERS))] % 256**n_bytes
     begin = int(rng.integers(min(len(content), 512)))
-    return content[:begin] + value.to_bytes(n_bytes, order) + content[begin + n_bytes :]  # type: ignore[arg-type]
+    return content[:begin] + value.to_bytes(n_bytes, order) + content[begin + n_bytes :]
 
 
 KINDS: tuple[Callable[[bytes, Random], bytes], ...] = (_flip, _cut, _remove, _double, _overwrite, _number)

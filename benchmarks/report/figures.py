@@ -54,7 +54,7 @@ def _draw(
         **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), ink),
         **dict.fromkeys(("axes.edgecolor", "grid.color"), rule),
     }
-    with rc_context(settings):
+    with rc_context(settings):  # type: ignore[arg-type]  # its keys are a literal of all of matplotlib's
         labels = list(dict.fromkeys(line.label for line in series))
         figure = Figure(figsize=(6.4, 3.5 + 0.21 * (len(labels) + 1)), layout="constrained")
         FigureCanvasSVG(figure)

@@ -60,7 +60,7 @@ def make(sources: Sequence[Source]) -> Report:
     warnings = honesty.warnings(sources)
     report = Report((), (), warnings, sections, (), ())
     lines = [line for _, grid in report.grids() for line in grid.lines]
-    shown = [*lines, *report.figures()]
+    shown: list[Line | Figure] = [*lines, *report.figures()]
     runs = {(origin["file"], origin["command"], origin["seed"]): origin for part in shown for origin in part.origins}
     origins = list(runs.values())
     counts = [(COUNTED[kind], len(sound(sources, kind))) for kind in FOLDERS]

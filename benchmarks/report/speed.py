@@ -1,6 +1,7 @@
 """The section of throughput, as in the README."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from benchmarks import tables
 from benchmarks.report.sources import SPEED as KINDS
@@ -21,7 +22,7 @@ def section(sources: Sequence[Source]) -> Section | None:
     for kind, (title, make) in MAKERS.items():
         for result in sound(sources, kind):
             about = tables.gail_beside_imitation(result) if kind == "throughput-gail" else ""
-            lens = Lens(lambda run: SPEED, lambda run, kind=kind: _tasks(kind, run), lambda run: None)
+            lens = Lens(lambda run: SPEED, partial(_tasks, kind), lambda run: None)
             grids.append(grid(kind, title, about, make(result), lens))
     about = "Medians of turns within one run; the ratios hold from one machine to another, steps per second do not."
     return Section("throughput", "Throughput", about, grids) if grids else None

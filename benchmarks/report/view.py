@@ -76,7 +76,7 @@ class Lens(NamedTuple):
 
     family: Callable[[Result], str]
     tasks: Callable[[Result], list[str]]
-    seconds: Callable[[Result], float]
+    seconds: Callable[[Result], float | None]
 
     def origins(self, runs: Iterable[Result]) -> list[dict[str, str]]:
         return [origin_of(run, self.seconds(run)) for run in runs]

@@ -84,7 +84,8 @@ def to_onnx(actor: Actor) -> Any:
         x = node("Tanh", x, name="squashed")
         x = node("Mul", x, constant("half_width", (actor.high - actor.low) / 2), name="stretched")
         node("Add", x, constant("middle", (actor.high + actor.low) / 2), name="action")
-    kind, shape = (TensorProto.INT64, ["batch"]) if n_actions is None else (TensorProto.FLOAT, ["batch", n_actions])
+    kind = TensorProto.INT64 if n_actions is None else TensorProto.FLOAT
+    shape: list[str | int | None] = ["batch"] if n_actions is None else ["batch", n_actions]
     graph = helper.make_graph(
         nodes,
         "policy",

@@ -78,11 +78,13 @@ class Imitation(Origin):
             raise ValueError(f"episodes is {self.episodes}, and policy.episodes {self.policy.episodes}")
         require_rising("curve", [look.env_steps for look in self.curve], self.env_steps)
         require_rising("curve", [look.wall_clock_s for look in self.curve], self.wall_clock_s + 1)
-        ends = (self.scale.random, self.scale.expert) if self.scale else (None, None)
+        low, high = (self.scale.random, self.scale.expert) if self.scale else (None, None)
+        if low is None or high is None or low == high:
+            return self
         for name in ("policy", "last", "random", "behavioural_cloning", "constant_reward"):
             row = getattr(self, name)
-            if row is not None and row.normalised_return is not None and None not in ends and ends[0] != ends[1]:
-                expected = (row.return_mean - ends[0]) / (ends[1] - ends[0])
+            if row is not None and row.normalised_return is not None:
+                expected = (row.return_mean - low) / (high - low)
                 agree(f"{name}.normalised_return", row.normalised_return, expected, "its return and the scale")
         return self
 
