@@ -1,5 +1,6 @@
 """Games that read labels: a generator that is told the class, and a critic that learns from few."""
 
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -166,6 +167,7 @@ def learn(
     random = torch.Generator().manual_seed(lab.seed)
     batches = lab.batches(x, y, batch_size=min(lab.size.batch_size, len(x)))
     net.train()
+    began = time.monotonic()
     for _ in range(n_steps):
         images, labels = next(batches)
         if shifts:
@@ -173,7 +175,7 @@ def learn(
         optimiser.zero_grad()
         F.cross_entropy(net(images), labels).backward()
         optimiser.step()
-    lab.trainings[name] = {"updates": n_steps}
+    lab.trainings[name] = {"updates": n_steps, "seconds": round(time.monotonic() - began, 2)}
     net.eval()
 
 
