@@ -14,14 +14,16 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "adversarial": (
         "gan-ring", "gan-gaussians", "dcgan", "conditional-gan", "improved-gan-images", "improved-gan-grid",
         "semi-supervised-gan", "wgan-gp", "wgan-gp-grid", "hinge-gan", "dragan", "vae-gan", "alpha-gan", "anime",
-        "stack-gan", "gan-3d", "midinet",
+        "stack-gan", "gan-3d", "vae-gan-3d", "midinet",
     ),
     "translation": (
         "disco-gan", "pix2pix", "pix2pix-hd", "cycle-gan", "dtn", "pixel-dtgan", "pg2", "everybody-dance-now", "srgan",
-        "tp-gan", "inpainting", "watermark-removal", "perceptual-gan", "markovian-gan", "style-transfer",
+        "srgan-photos", "tp-gan", "inpainting", "watermark-removal", "perceptual-gan", "markovian-gan",
+        "style-transfer",
     ),
     "latent operations": (
-        "interpolation", "latent-inpainting", "gan-breeder", "augmentation", "ano-gan", "age-cgan", "ic-gan",
+        "interpolation", "latent-arithmetic", "latent-inpainting", "gan-breeder", "augmentation", "ano-gan", "age-cgan",
+        "ic-gan",
     ),
 }  # fmt: skip
 OTHER = "other"

@@ -128,11 +128,13 @@ def judge(case: Sample, folder: Path, tally: Tally) -> str | None:
     """Read it in a fork; what went wrong in a few words, or None."""
     before = _names(folder)
     output = folder / "output"
-    output.unlink(missing_ok=True)
-    resident = _resident_bytes()
+    resident = folder / "resident"
+    for left in (output, resident):
+        left.unlink(missing_ok=True)
 
     def body() -> None:
         os.chdir(folder / "case")
+        resident.write_text(str(_resident_bytes()))  # of the fork itself: pages of files are not copied to it
         size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (size + 2 * MAX_BYTES,) * 2)
         resource.setrlimit(resource.RLIMIT_CPU, (MAX_SECONDS, MAX_SECONDS + 1))
@@ -140,7 +142,7 @@ def judge(case: Sample, folder: Path, tally: Tally) -> str | None:
 
     started = fork(body, output)
     _, status, used = os.wait4(started.pid, 0)
-    seconds, grown = used.ru_utime + used.ru_stime, max(0, used.ru_maxrss * 1024 - resident)
+    seconds, grown = used.ru_utime + used.ru_stime, max(0, used.ru_maxrss * 1024 - int(resident.read_text()))
     tally.seconds, tally.mebibytes = (
         max(tally.seconds, round(seconds, 2)),
         max(tally.mebibytes, round(grown / 2**20, 1)),
@@ -150,7 +152,7 @@ def judge(case: Sample, folder: Path, tally: Tally) -> str | None:
     tally.read += code == 0
     tally.refused += code == 2
     problem = _problem(code, said, grown)
-    abroad = _names(folder) - before - {"output"}
+    abroad = _names(folder) - before - {output.name, resident.name}
     return f"wrote {sorted(abroad)[0]}" if abroad else problem
 
 

@@ -114,7 +114,7 @@ def _study(found: Result) -> Section:
         by_commit.setdefault(commit_of(run), []).append({**run, FILE: found[FILE]})
     rows = []
     for runs in by_commit.values():
-        for cells in study.table_rows({**found, "rows": runs}):
+        for cells in study.table_rows({**found, "rows": runs, "failed": []}):
             rows.append(Row(cells, [run for run in runs if run["variant"] == cells[0]]))
     slug = f"study-{Path(found[FILE]).stem}"
     about = f"Runs of one commit share a row; commits here: {', '.join(by_commit)}."

@@ -75,7 +75,7 @@ def at(data: Any, path: str, value: Any) -> Any:
         ("imitation", "policy/return_iqm", 990.0, "return_iqm is 990"),
         ("imitation", "policy/episodes", 5, "episodes is 5, and there are 4 returns"),
         ("imitation", "policy/returns/2", math.nan, "policy.returns.2 is not a finite number"),
-        ("imitation", "env_steps", -1, "env_steps: Input should be greater than 0"),
+        ("imitation", "env_steps", -1, "env_steps: Input should be greater than or equal to 0"),
         ("imitation", "seed", 3, "seed is 3, and its command says 0"),
         ("imitation", "env", "Hopper-v4", "env is Hopper-v4, and its command says Ant-v4"),
         ("imitation", "curve/2/env_steps", 500, "curve goes back"),
