@@ -72,8 +72,7 @@ def _converted(lab: Lab, size: Size, name: str, task: SceneTask, weights: tuple[
     real, domain, l2 = weights
     channels = tuple(size.channels)[::-1]
     model = PixelDTGAN(task.images.data.event_shape, channels=channels, real=real, domain=domain, l2=l2)
-    step = lab.game(model, short_lr=3e-4)  # by longer ones the critics win, and every scene becomes the same item
-    lab.train(name, step, lab.batches(task.images.train[:N_TRAIN], task.train_scenes))
+    lab.train(name, lab.game(model), lab.batches(task.images.train[:N_TRAIN], task.train_scenes))
     return in_batches(model.translate, task.scenes)
 
 
