@@ -36,7 +36,7 @@ def raising() -> Iterator[None]:
 def die_at_the_next() -> None:
     """From here on either signal ends the process without a word: it is leaving already."""
     try:
-        for number in SIGNALS:
+        for number in _heard():
             signal.signal(number, signal.SIG_DFL)
     except ValueError:  # not the main thread: whoever runs us there has handlers of their own
         pass
@@ -52,7 +52,7 @@ def interruptible(on_signal: Callable[[int], None]) -> Iterator[None]:
 
     def handle(number: int, frame: FrameType | None) -> None:
         nonlocal before
-        for each in SIGNALS:
+        for each in _heard():
             signal.signal(each, _raise)
         if hasattr(signal, "setitimer"):  # Windows has none, and waits for the round
             late = signal.signal(signal.SIGALRM, lambda *_: _raise(number, None))
@@ -70,6 +70,11 @@ def interruptible(on_signal: Callable[[int], None]) -> Iterator[None]:
                 signal.setitimer(signal.ITIMER_REAL, left, interval)
 
 
+def _heard() -> list[signal.Signals]:
+    """A shell has its background jobs ignore Ctrl-C, which is meant for what stands in front: so it stays."""
+    return [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+
+
 def _raise(number: int, frame: FrameType | None) -> NoReturn:
     raise interruption(number)
 
@@ -78,7 +83,7 @@ def _raise(number: int, frame: FrameType | None) -> NoReturn:
 def _handled(handle: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     previous = {}
     try:
-        for number in SIGNALS:
+        for number in _heard():
             previous[number] = signal.signal(number, handle)
     except ValueError:  # not the main thread: whoever runs us there has handlers of their own
         previous = {}

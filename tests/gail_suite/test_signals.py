@@ -39,6 +39,18 @@ def test_the_first_signal_asks_and_the_second_one_raises():
         twice(signal.SIGTERM)
 
 
+def test_a_signal_that_the_shell_has_us_ignore_stays_ignored():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with signals.raising():
+            os.kill(os.getpid(), signal.SIGINT)
+            with pytest.raises(signals.Terminated):
+                os.kill(os.getpid(), signal.SIGTERM)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_a_round_that_does_not_end_is_cut_off(monkeypatch):
     monkeypatch.setattr(signals, "GRACE_S", 0.05)
     before, handler = signal.getitimer(signal.ITIMER_REAL)[0], signal.getsignal(signal.SIGALRM)
