@@ -116,5 +116,5 @@ def test_infinite_reward_is_an_error_and_not_a_zero():
         def reward(self, batch):
             return np.where(batch.next_obs[:, 0] == 2, np.inf, 0.0).astype(np.float32)
 
-    with pytest.raises(FloatingPointError, match="2 of the round's 8 rewards are not finite"):
+    with pytest.raises(FloatingPointError, match="2 of 8 rewards of the round are not finite"):
         rolled_out(Infinite())
