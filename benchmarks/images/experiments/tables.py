@@ -25,7 +25,7 @@ def page(results: Iterable[Result], pictures: Path) -> str:
         _require_alike(model, preset, runs)
     ordered = [runs for _, runs in sorted(groups.items())]
     sections = [_section(runs, pictures) for runs in ordered]
-    links = [f"[{runs[0]['about']}](#{_anchor(runs[0])})" for runs in ordered]
+    links = [f"[{_heading(runs[0])}](#{_anchor(runs[0])})" for runs in ordered]
     return "\n".join([HEAD, summary(ordered, links).markdown(), "", *sections])
 
 
@@ -69,7 +69,7 @@ def contenders(runs: Sequence[Result]) -> Table:
 def _section(runs: Sequence[Result], pictures: Path) -> str:
     first = runs[0]
     measures = first["measures"]
-    lines = [f"## {first['about']}" + ("" if first["preset"] == "cpu" else f", preset {first['preset']}"), ""]
+    lines = [f"## {_heading(first)}" + ("" if first["preset"] == "cpu" else f", preset {first['preset']}"), ""]
     lines += [f"{first['question'][0].upper()}{first['question'][1:]} ([paper]({first['paper']}))", ""]
     lines.append(contenders(runs).markdown())
     lines += ["", *(f"- {name}: {measure['what']}" for name, measure in measures.items())]
@@ -110,7 +110,12 @@ def _minutes(runs: Sequence[Result]) -> str:
     return ", ".join(f"{run['seconds'] / 60:.1f}" for run in runs)
 
 
+def _heading(run: Result) -> str:
+    """Without signs that stand alone, of which GitHub and the documentation's site make different anchors."""
+    return run["about"].replace(" -> ", " to ").replace(" + ", "+")
+
+
 def _anchor(run: Result) -> str:
     """As GitHub makes it of the heading."""
-    kept = "".join(c for c in run["about"].lower() if c.isalnum() or c in " -")
+    kept = "".join(c for c in _heading(run).lower() if c.isalnum() or c in " -")
     return kept.replace(" ", "-")
