@@ -119,8 +119,9 @@ def leaves(value: Any, path: str = "") -> Iterator[str]:
 def test_no_damage_of_a_field_breaks_the_page(kind, value, undrawn):
     for path in leaves(MADE[kind]()):
         damaged = source(kind, at(MADE[kind](), path, value))
-        if not damaged.problems:
-            page.html(page.make([damaged])).encode()
+        report = page.make([damaged])
+        assert bool(kinds(report, "damaged")) == bool(damaged.problems), path
+        assert page.html(report).encode().rstrip().endswith(b"</html>"), path
 
 
 def test_files_that_hold_no_result_are_named(tmp_path, undrawn):
