@@ -98,7 +98,7 @@ def cases(samples: dict[str, Sample], folder: Path, seed: int) -> Iterator[tuple
     """(kind, whether it is made to do harm, the case), each laid out anew in `folder`; without end."""
     rng = np.random.default_rng(seed)
     for kind, makers in HOSTILE.items():
-        for make in makers:
+        for make in makers if kind in samples else ():  # Minari's, where it is not installed
             case = _lay_out(samples[kind], folder)
             make(case.target, folder.parent / "ran")
             yield kind, True, case
@@ -118,7 +118,7 @@ def _lay_out(sample: Sample, folder: Path, *, odd: bool = False) -> Sample:
     if sample.place.is_dir():
         place = folder / (ODD_NAME if odd else sample.place.name)
         shutil.copytree(sample.place, place)
-        return Sample(place, place / sample.target.name, sample.read)
+        return Sample(place, place / sample.target.relative_to(sample.place), sample.read)
     place = folder / f"{ODD_NAME if odd else sample.place.stem}{sample.place.suffix}"
     shutil.copyfile(sample.place, place)
     return Sample(place, place, sample.read)

@@ -149,6 +149,22 @@ def _idx(*shape: int) -> bytes:
     return bytes([0, 0, 8, len(shape)]) + struct.pack(f">{len(shape)}I", *shape)
 
 
+def _minari_environment(path: Path, ran: Path) -> None:
+    """A record without spaces, whose environment is a function that makes a folder."""
+    record = json.loads(path.read_text())
+    del record["observation_space"]
+    spec = {"id": "Foo-v0", "entry_point": "os:mkdir", "kwargs": {"path": str(ran)}, "additional_wrappers": []}
+    path.write_text(json.dumps(record | {"env_spec": json.dumps(spec)}))
+
+
+def _minari_record(change: dict[str, Any]) -> Maker:
+    def write(path: Path, ran: Path) -> None:
+        path.write_text(json.dumps(json.loads(path.read_text()) | change))
+
+    return write
+
+
+HUGE_BOX = {"type": "Box", "dtype": "float32", "shape": [1 << 40], "low": -1.0, "high": 1.0}
 FLAGS = {"dones.npy": _npy((4,), "|b1", b"\0\0\0\1")}
 HOSTILE: dict[str, list[Maker]] = {
     "npz of others": [
@@ -199,6 +215,14 @@ HOSTILE: dict[str, list[Maker]] = {
         _bytes(b"[]"),
     ],
     "imitation folder": [_pickle],
+    "Minari data": [_pickle],
+    "Minari metadata": [
+        _minari_environment,
+        _minari_record({"total_episodes": 2**31}),
+        _minari_record({"observation_space": json.dumps(HUGE_BOX)}),
+        _minari_record({"env_spec": json.dumps({"id": "os:Foo-v0", "entry_point": "os:mkdir"})}),
+        _bytes(DEEP.encode()),
+    ],
     "run configuration": [
         _bytes(DEEP.encode()),
         _bytes(b'{"ppo": {"hidden": ["a"]}}'),

@@ -1,7 +1,10 @@
 """Small sound files of every kind that is read from strangers, and what reads each."""
 
 import gzip
+import importlib.util
 import json
+import os
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -49,18 +52,25 @@ def make_samples(folder: Path) -> dict[str, Sample]:
         "image configuration": (lambda f: _images(f) / "config.json", lambda place: Folder(place).config()),
         "image result": (lambda f: _images(f) / "result.json", lambda place: Folder(place).result()),
     }
+    if importlib.util.find_spec("minari") is not None:
+        for name, file in (("Minari data", "main_data.hdf5"), ("Minari metadata", "metadata.json")):
+            writers[name] = (lambda f, file=file: write_minari(f) / "data" / file, _inspect_minari)  # type: ignore[misc]
     samples = {}
     for name, (write, read) in writers.items():
         place = folder / name.replace(" ", "-")
         place.mkdir(parents=True)
         target = write(place)
-        inside = target.parent if target.parent != place else target
-        samples[name] = Sample(inside, target, read)
+        samples[name] = Sample(place / target.relative_to(place).parts[0], target, read)
     return samples
 
 
 def _inspect(place: Path) -> None:
     demos.main(["inspect", str(place)])
+
+
+def _inspect_minari(place: Path) -> None:
+    os.environ["MINARI_DATASETS_PATH"] = str(place.parent)
+    demos.main(["inspect", f"minari:{place.name}"])
 
 
 def read_policy(path: Path) -> None:
@@ -91,6 +101,42 @@ def _theirs(path: Path) -> Path:
     ends = np.isin(np.arange(40), [9, 29, 39])
     np.savez_compressed(path, observations=rng.normal(size=(40, 3)), actions=rng.normal(size=(40, 1)), terminals=ends)
     return path
+
+
+def write_minari(folder: Path) -> Path:
+    """As `minari.create_dataset_from_buffers` writes it: two episodes."""
+    import minari
+    from gymnasium import spaces
+    from minari.data_collector import EpisodeBuffer
+
+    rng = np.random.default_rng(2)
+    episodes = [
+        EpisodeBuffer(
+            id=i,
+            observations=rng.normal(size=(length + 1, 3)),
+            actions=rng.uniform(-1, 1, (length, 1)),
+            rewards=[1.0] * length,
+            terminations=[False] * (length - 1) + [i == 0],
+            truncations=[False] * (length - 1) + [i == 1],
+        )
+        for i, length in enumerate((10, 20))
+    ]
+    before = os.environ.get("MINARI_DATASETS_PATH")
+    os.environ["MINARI_DATASETS_PATH"] = str(folder)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of its own: no author, no evaluation environment
+            minari.create_dataset_from_buffers(
+                "noise-v0",
+                episodes,
+                observation_space=spaces.Box(-np.inf, np.inf, (3,), np.float64),
+                action_space=spaces.Box(-1.0, 1.0, (1,), np.float64),
+            )
+    finally:
+        os.environ.pop("MINARI_DATASETS_PATH")
+        if before is not None:
+            os.environ["MINARI_DATASETS_PATH"] = before
+    return folder / "noise-v0"
 
 
 def _arrow(folder: Path) -> Path:

@@ -61,7 +61,8 @@ def _soak(found: dict[str, Any]) -> Cells:
     unit = {"training": "env steps of training", "fitting": "updates of a fit", "environments": "environments"}
     header = [
         "soak",
-        "memory grown after the warm-up, MiB",
+        "memory after the warm-up, MiB an hour",
+        "grown, MiB",
         "peak, MiB",
         "open files grown",
         "threads grown",
@@ -70,7 +71,8 @@ def _soak(found: dict[str, Any]) -> Cells:
     rows = [
         [
             f"{row['done']:,} {unit[name]}",
-            f"{row['growth_mib']:.1f}",
+            f"{row['mib_per_hour']:.2f}",
+            f"{row['growth_mib']:.2f}",
             f"{row['peak_mib']:.0f}",
             str(row["open_files_grown"]),
             str(row["threads_grown"]),

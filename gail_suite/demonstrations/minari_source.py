@@ -1,5 +1,7 @@
 """Minari data sets (https://minari.farama.org), through the `minari` package where it is installed."""
 
+from pathlib import Path
+
 import numpy as np
 
 from gail_suite.demonstrations.dataset import Demonstrations
@@ -17,18 +19,39 @@ def load(dataset_id: str, env_id: str | None) -> Demonstrations:
         ) from error
     name = f"Minari's {dataset_id}"
     try:
+        _check_record(dataset_id)
         dataset = minari.load_dataset(dataset_id)
+        spec = dataset.env_spec
         episodes = [_episode(recorded, name) for recorded in dataset.iterate_episodes()]
     except InputError:
         raise
     except FileNotFoundError as error:
         raise InputError(f"{name} is not on this machine; get it with: minari download {dataset_id}") from error
-    except (ValueError, ImportError, OSError) as error:
-        raise InputError(
-            f"{name} cannot be read ({str(error).splitlines()[0]}); see: minari show {dataset_id}"
-        ) from error
-    spec = dataset.spec.env_spec
+    except MemoryError:
+        raise
+    except Exception as error:  # of any kind: Minari asserts, and looks up what a damaged file may lack
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(f"{name} cannot be read ({reason}); see: minari show {dataset_id}") from error
     return make_demonstrations(episodes, name, env_id if spec is None else spec.id)
+
+
+def _check_record(dataset_id: str) -> None:
+    """What Minari takes on trust: it makes an index of as many episodes as the record promises, and where the record
+    has no spaces it makes the environment, which calls whatever function the record names."""
+    from minari.dataset.minari_storage import MinariStorage
+    from minari.storage.datasets_root_dir import get_dataset_path
+
+    folder = Path(get_dataset_path(dataset_id)) / "data"
+    if not folder.is_dir():
+        raise FileNotFoundError(folder)
+    record = MinariStorage.read_raw_metadata(folder)
+    for space in ("observation_space", "action_space"):
+        if not isinstance(record.get(space), str):
+            raise ValueError(f"its record has no {space}")
+    promised = record["total_episodes"]
+    n_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    if type(promised) is not int or not 0 < promised <= n_bytes:
+        raise ValueError(f"it promises {str(promised)[:20]} episodes in {n_bytes:,} bytes")
 
 
 def _episode(recorded: "minari.EpisodeData", name: str) -> Episode:  # type: ignore[name-defined]  # optional package

@@ -14,7 +14,13 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def watch(*, mebibytes, open_files=lambda i: 9, threads=lambda i: 2):
     found = soak.Watch(100)
     found.rows = [
-        {"done": i, "resident_bytes": mebibytes(i) * 2**20, "open_files": open_files(i), "threads": threads(i)}
+        {
+            "done": i,
+            "hours": i / 10,
+            "resident_bytes": mebibytes(i) * 2**20,
+            "open_files": open_files(i),
+            "threads": threads(i),
+        }
         for i in range(100)
     ]
     return found.report()
@@ -22,11 +28,17 @@ def watch(*, mebibytes, open_files=lambda i: 9, threads=lambda i: 2):
 
 def test_a_slope_counts_from_the_end_of_the_warm_up_on():
     settled = watch(mebibytes=lambda i: min(i, 20))
-    assert settled["growth_mib"] == pytest.approx(0.0, abs=0.01)
+    assert settled["mib_per_hour"] == pytest.approx(0.0, abs=0.01)
     assert settled["is_sound"]
     growing = watch(mebibytes=lambda i: 100 + i)
     assert growing["growth_mib"] == pytest.approx(74.0, abs=0.01)
+    assert growing["mib_per_hour"] == pytest.approx(10.0, abs=0.01)
     assert not growing["is_sound"]
+
+
+def test_a_mebibyte_an_hour_is_the_limit():
+    assert watch(mebibytes=lambda i: 100 + 0.09 * i)["is_sound"]
+    assert not watch(mebibytes=lambda i: 100 + 0.11 * i)["is_sound"]
 
 
 @pytest.mark.parametrize("what", ["open_files", "threads"])

@@ -321,10 +321,3 @@ def test_the_infos_of_an_imitation_folder_are_never_decoded(tmp_path):
         Demonstrations.load(folder)
     with pytest.raises(InputError, match=r"has no state\.json"):
         Demonstrations.load(tmp_path)
-
-
-@pytest.mark.parametrize("source", ["minari:some-v0", "D4RL/door/human-v2"])
-def test_minari_is_asked_for_when_it_is_missing(source, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "minari", None)
-    with pytest.raises(InputError, match=r"minari is not installed; pip install 'minari\[hdf5\]'"):
-        Demonstrations.load(source)
