@@ -4,12 +4,13 @@ import os
 import platform
 import re
 import shlex
-import subprocess
 import time
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from gail_suite.run_directory import commit_of
 
 
 def origin(verb: str, arguments: Sequence[str], packages: Sequence[str]) -> dict[str, Any]:
@@ -17,7 +18,7 @@ def origin(verb: str, arguments: Sequence[str], packages: Sequence[str]) -> dict
     return {
         "command": shlex.join(["python", "-m", verb, *arguments]),
         "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "commit": _commit(),
+        "commit": commit_of(Path(__file__).parent),
         "cores": usable_cores(),
         "processor": _processor(),
         "load_average_before": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
@@ -43,15 +44,6 @@ def _version(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
-
-
-def _commit() -> str | None:
-    try:
-        question = ["git", "describe", "--always", "--dirty", "--exclude=*"]
-        asked = subprocess.run(question, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
-    except OSError:
-        return None
-    return asked.stdout.strip() or None
 
 
 def _processor() -> str:

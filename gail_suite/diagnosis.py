@@ -35,7 +35,7 @@ class Finding:
 
 def of_curve(rows: Sequence[Row], config: TrainConfig) -> list[Finding]:
     """What the lines of metrics.jsonl show so far."""
-    rounds = [row for row in rows if "reward/mean" in row and row["round"] > config.frozen_rounds]
+    rounds = [row for row in rows if "reward/mean" in row and row.get("round", 0) > config.frozen_rounds]
     looks = [row for row in rows if "eval/return_mean" in row]
     late = rounds[-max(MIN_ROUNDS, len(rounds) // 4) :]
     found = [_survival_bias(looks, config), _small_budget(looks, config)]

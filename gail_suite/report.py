@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gail_suite.errors import InputError, plain
+from gail_suite.fields import fits
 
 ROWS = {
     "random": "random",
@@ -48,12 +49,10 @@ def check_evaluation(evaluation: dict[str, Any], path: Path) -> None:
     """Raise `InputError` where what was read of `path` is not what a training writes."""
     rows = [*(evaluation[name] for name in ROWS if name in evaluation), evaluation.get("scale", {})]
     for row in rows:
-        if not isinstance(row, dict) or not all(
-            isinstance(row.get(name, 0.0), int | float | None) for name in (*_NUMBERS, *ENDS)
-        ):
+        if not isinstance(row, dict) or not all(fits(row.get(name), float | None) for name in (*_NUMBERS, *ENDS)):
             break
         interval = row.get("return_ci95", [0.0, 0.0])
-        if not isinstance(interval, list) or [isinstance(end, int | float) for end in interval] != [True, True]:
+        if not isinstance(interval, list) or [fits(end, float) for end in interval] != [True, True]:
             break
     else:
         return

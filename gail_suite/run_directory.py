@@ -2,7 +2,6 @@
 
 import json
 import shlex
-import shutil
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from filelock import FileLock, Timeout
 from gail_suite.config import TrainConfig, config_from_dict, config_to_dict
 from gail_suite.demonstrations.atomic import atomic_path, remove_leftovers
 from gail_suite.errors import InputError
+from gail_suite.fields import fits
 
 MAX_JSON_BYTES = 64 << 20
 
@@ -134,7 +134,7 @@ class RunDirectory:
             except (ValueError, RecursionError):
                 continue  # cut short by a kill
             is_whole = isinstance(row, dict) and "env_steps" in row
-            if is_whole and all(isinstance(value, int | float) for value in row.values()):
+            if is_whole and all(fits(value, float) for value in row.values()):
                 rows.append(row)
         return rows
 
@@ -146,19 +146,9 @@ class RunDirectory:
 
 def origin(module: str = "gail_suite.train") -> dict[str, Any]:
     """Where a run comes from: its command, `python -m module ...`, and the commit where this is a git checkout."""
-    asked = (
-        subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--exclude=*"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-        )
-        if shutil.which("git")
-        else None
-    )
     return {
         "command": shlex.join(["python", "-m", module, *sys.argv[1:]]),
-        "commit": asked.stdout.strip() or None if asked else None,
+        "commit": commit_of(Path(__file__).parent),
         "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 
@@ -186,3 +176,22 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InputError(f"{path} is damaged (not an object); restore it or start a new run")
     return value
+
+
+def commit_of(folder: Path) -> str | None:
+    """The commit checked out there, "-dirty" where a tracked file is another than the commit's; None without git.
+
+    Results and the pages made of them do not count: a kept result would otherwise spoil the name of the next one.
+    """
+    made = [f":(top,exclude){path}" for path in ("benchmarks/results", "docs", "README.md")]
+    try:
+        head = subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"], cwd=folder, capture_output=True, text=True, check=False
+        )
+        changed = subprocess.run(
+            ["git", "diff", "--quiet", "HEAD", "--", ":/", *made], cwd=folder, capture_output=True, check=False
+        )
+    except OSError:
+        return None
+    name = head.stdout.strip()
+    return (name + "-dirty" * (changed.returncode != 0)) if name else None

@@ -232,8 +232,14 @@ HOSTILE: dict[str, list[Maker]] = {
     "run metrics": [
         _bytes(DEEP.encode()),
         _bytes(b'[1]\n{"env_steps": "many"}\n\xff\xfe\n{"env_steps": 1, "a": []}\n'),
+        _bytes(b'{"env_steps": 1, "reward/mean": 0.5}\n' * 12),
     ],
-    "run evaluation": [_bytes(DEEP.encode()), _bytes(b'{"policy": 3}'), _bytes(b'{"scale": {"random": "\\u001b"}}')],
+    "run evaluation": [
+        _bytes(DEEP.encode()),
+        _bytes(b'{"policy": 3}'),
+        _bytes(b'{"scale": {"random": "\\u001b"}}'),
+        _bytes(b'{"policy": {"return_mean": 1%s}}' % (b"0" * 400)),
+    ],
     "image configuration": [_bytes(DEEP.encode()), _bytes(b'{"steps": true}'), _bytes(b'{"out": 3}')],
     "image result": [_bytes(DEEP.encode()), _bytes(b"[]"), _bytes(b'{"benchmark": []}')],
 }

@@ -115,6 +115,8 @@ def test_a_configuration_is_read_or_refused_with_a_line(values):
         (1, int, True),
         (True, int, False),
         (1, float, True),
+        (10**400, float, False),
+        (10**400, int, True),
         ("1", float, False),
         (None, float | None, True),
         ((1, 2), tuple[int, ...], True),
