@@ -135,11 +135,41 @@ def result(seed: int, heads: float, **changes) -> dict:
 def test_the_page_shows_every_seed_in_its_order(tmp_path):
     (tmp_path / "coin.png").write_bytes(b"")
     page = tables.page([result(1, 0.25), result(0, 0.5)], tmp_path)
-    assert "| [A coin](#a-coin) | heads ↑ | 0.5, 0.25 | - | 1, 1 | - | 1.5, 1.5 |" in page
+    assert "| [A coin](#a-coin) | heads ↑ | 0.5, 0.25 | - | 1, 1 | - | - | **no** | 1.5, 1.5 |" in page
     assert "| coin | ours | 0.5, 0.25 |" in page
     assert "judge of coins: 92.5% right on real ones (`0123456789ab`)" in page
     assert f"![nothing]({tmp_path.name}/coin.png)" in page
     assert "Does it come up heads? ([paper](https://example.org/coin))" in page
+
+
+@pytest.mark.parametrize(
+    ("ours", "better", "verdict"),
+    [
+        ((0.6, 0.7), "higher", "yes"),
+        ((0.6, 0.7), "lower", "**no**"),
+        ((0.4, 0.6), "lower", "1 of 2 seeds"),
+        ((0.5, 0.50004), "lower", "equal"),
+        ((0.5, 0.4), "lower", "1 of 2 seeds"),
+        ((0.6, 0.7), "neither", "-"),
+    ],
+)
+def test_the_page_says_whether_the_ablation_is_beaten(tmp_path, ours, better, verdict):
+    """The first row of a role counts, and the digits that are shown."""
+    rows = [("coin", "ours", None), ("other", "ours", 9.0), ("bent", "ablation", 0.5), ("flat", "ablation", 9.0)]
+    runs = [
+        result(
+            seed,
+            0.0,
+            measures={"heads": {"what": "share of heads", "better": better}},
+            rows=[
+                {"name": name, "role": role, "values": {"heads": value if fixed is None else fixed}}
+                for name, role, fixed in rows
+            ],
+        )
+        for seed, value in enumerate(ours)
+    ]
+    row = next(line for line in tables.page(runs, tmp_path).splitlines() if line.startswith("| [A coin]"))
+    assert row.split(" | ")[6:8] == [verdict, "-"]
 
 
 @pytest.mark.parametrize("part", ["size", "judges"])

@@ -11,11 +11,13 @@ HEAD = """# Implicit models, translation and latent operations: what each of the
 Every system of the core without a density, with the question that its paper asks, on data that need no download or on
 Fashion-MNIST, at a size that two processor cores train in about three minutes.  *Ablation* is the system without what
 its paper argues for, *baseline* the trivial way, *ceiling* the best that could be.  Every seed is shown.  This page is
-made by `python -m benchmarks.readme` from `benchmarks/results/experiments/`; the arrows say which way is better.
+made by `python -m benchmarks.readme` from `benchmarks/results/experiments/`; the arrows say which way is better, and
+*beats* whether ours is: a **no** is a negative result at this size, and stays in the table.
 Judges are small classifiers trained here, never the network inside a loss; their accuracy on real images is given.
 """
 SIGNS = {"higher": " ↑", "lower": " ↓", "neither": ""}
 ROLES = ("ours", "ablation", "baseline", "ceiling")
+RIVALS = ("ablation", "baseline")
 
 
 def page(results: Iterable[Result], pictures: Path) -> str:
@@ -50,8 +52,9 @@ def summary(groups: Sequence[Sequence[Result]], labels: Sequence[str]) -> Table:
         for role in ROLES:
             names = [row["name"] for row in first["rows"] if row["role"] == role and headline in row["values"]]
             cells.append(_each_seed(runs, names[0], headline) if names else "-")
-        rows.append(Row([*cells, _minutes(runs)], runs))
-    return Table(["system", "measure", *ROLES, "minutes"], rows, n_text=2)
+        rows.append(Row([*cells, *(_beats(runs, headline, role) for role in RIVALS), _minutes(runs)], runs))
+    header = ["system", "measure", *ROLES, *(f"beats {role}" for role in RIVALS), "minutes"]
+    return Table(header, rows, n_text=2)
 
 
 def contenders(runs: Sequence[Result]) -> Table:
@@ -98,8 +101,31 @@ def _each_seed(runs: Sequence[Result], row_name: str, measure: str) -> str:
     shown = []
     for run in runs:
         values = [row["values"][measure] for row in run["rows"] if row["name"] == row_name and measure in row["values"]]
-        shown += [f"{values[0]:.3g}" if abs(values[0]) < 1000 else f"{values[0]:,.0f}"] if values else []
+        shown += [_shown(values[0])] if values else []
     return ", ".join(shown) or "-"
+
+
+def _beats(runs: Sequence[Result], measure: str, rival: str) -> str:
+    """Whether the first of ours is better by `measure` than the first rival, over the seeds, in the digits shown."""
+    better = runs[0]["measures"][measure]["better"]
+    outcomes = []
+    for run in runs:
+        first: dict[str, float] = {}
+        for row in run["rows"]:
+            if measure in row["values"]:
+                first.setdefault(row["role"], row["values"][measure])
+        if better != "neither" and {"ours", rival} <= first.keys():
+            is_equal = _shown(first["ours"]) == _shown(first[rival])
+            is_ahead = (first["ours"] > first[rival]) == (better == "higher")
+            outcomes.append("equal" if is_equal else "yes" if is_ahead else "**no**")
+    if not outcomes:
+        return "-"
+    n_won = outcomes.count("yes")
+    return outcomes[0] if len(set(outcomes)) == 1 else f"{n_won} of {len(outcomes)} seeds"
+
+
+def _shown(value: float) -> str:
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
 def _count(n: int, what: str) -> str:
