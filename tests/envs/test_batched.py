@@ -148,6 +148,8 @@ def test_non_finite_action_ends_its_own_episode_only(bad):
     assert np.isfinite(rewards).all()
     assert venv.n_diverged == 1
     np.testing.assert_array_equal(obs[1], clean.step(np.zeros((2, 8), np.float32))[0][1])
+    clean.set_state(venv.get_state())
+    assert clean.n_diverged == 1  # the count goes on with a resume
 
 
 def test_diverged_simulation_ends_and_is_counted():

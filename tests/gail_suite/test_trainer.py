@@ -181,6 +181,13 @@ def test_cloning_recovers_a_linear_demonstrator():
     assert gail.learner.policy.normaliser.mean.mean() == pytest.approx(3.0, abs=0.1)
 
 
+def test_cloning_that_is_no_longer_finite_is_an_error():
+    gail = GAIL("Hopper-v4", hopper_demonstrations(), SMALL)
+    huge = demonstrations(np.zeros((50, 11)), np.full((50, 3), 1e30), env_id="Hopper-v4")  # its square is infinite
+    with pytest.raises(FloatingPointError, match="the cloning loss is not finite"):
+        BehaviouralCloning(gail.learner.policy, huge, SMALL.cloning, seed=0).fit()
+
+
 def test_cloning_stops_early_on_noise():
     rng = np.random.default_rng(0)
     demos = demonstrations(rng.normal(size=(60, 11)), rng.uniform(-1, 1, (60, 3)), env_id="Hopper-v4")
