@@ -138,6 +138,48 @@ def test_a_run_in_use_is_refused_before_anything_is_loaded(monkeypatch, capsys, 
     holder.unlock()
 
 
+def test_a_run_that_another_process_began_at_the_same_moment_is_refused(monkeypatch, tmp_path):
+    from gail_suite.config import TrainConfig
+    from gail_suite.errors import InputError
+    from gail_suite.run_directory import RunDirectory
+
+    config, lock = TrainConfig(env="Hopper-v4", out=str(tmp_path / "run")), RunDirectory.lock
+
+    def late(self):
+        self.config_file.write_text("{}")
+        lock(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunDirectory, "lock", late)
+        with pytest.raises(InputError, match="already holds a run"):
+            RunDirectory.create(config)
+    other = RunDirectory(tmp_path / "run")
+    other.lock()  # it was given back
+    other.unlock()
+
+
+@pytest.mark.usefixtures("own_handlers")
+def test_a_round_that_is_told_to_end_is_finished_and_saved(monkeypatch, capsys, tmp_path, demos):
+    import envs
+    from generative_core import load_checkpoint
+
+    step, steps = envs.BatchedMujocoVecEnv.step_wait, []
+
+    def told(self):
+        steps.extend([1] * (self.num_envs == 4))  # a look has two
+        if len(steps) == 40:
+            send(signal.SIGTERM)
+        return step(self)
+
+    monkeypatch.setattr(envs.BatchedMujocoVecEnv, "step_wait", told)
+    out = tmp_path / "run"
+    arguments = [*FAST, "--demos", demos, "--total-env-steps", 1024, "--eval-every", 1024, "--out", out]
+    assert run(monkeypatch, train.main, *arguments) == 143
+    assert f"saved; go on with: python -m gail_suite.train --resume {out}" in capsys.readouterr().err
+    assert load_checkpoint(out / "checkpoints/last/state.safetensors")["gail"]["env_steps"] == 256  # two whole rounds
+    assert len(steps) == 64
+
+
 def test_what_a_kill_left_behind_goes_at_the_resume_and_nothing_else(monkeypatch, tmp_path, demos):
     out = tmp_path / "run"
     assert run(monkeypatch, train.main, *FAST, "--demos", demos, "--out", out, "--total-env-steps", 128) == 0

@@ -11,7 +11,7 @@ from gail_suite import GAIL, BehaviouralCloning, Demonstrations, TrainConfig, ev
 from gail_suite.config import BehaviouralCloningConfig, CriticConfig, PPOConfig
 from gail_suite.errors import InputError
 from gail_suite.evaluation import Episodes
-from gail_suite.recorder import RunRecorder
+from gail_suite.recorder import RunRecorder, restore
 from gail_suite.reward.adversarial import AdversarialReward
 from gail_suite.reward.protocol import Transitions
 from gail_suite.reward.shaping import SHAPES
@@ -264,6 +264,20 @@ def test_save_before_the_first_step_is_exact_too(tmp_path):
     resumed = GAIL.load(tmp_path / "gail.safetensors", demos).learn(256)
     assert unbroken.metrics == resumed.metrics
     assert unbroken.learner.metrics == resumed.learner.metrics
+
+
+def test_a_last_checkpoint_of_something_else_and_a_lost_best_one_are_refused(tmp_path):
+    gail, run = GAIL("Hopper-v4", hopper_demonstrations(), SMALL), RunDirectory(tmp_path)
+    sound = gail.state_dict()
+    for odd in ({}, {"gail": {}}, {"gail": sound}, {"gail": sound | {"learner": {"policy": 3}}, "recorder": {}}):
+        save_checkpoint(run.last, odd)
+        with pytest.raises(InputError, match=r"is not a checkpoint of this run .*; start a new run"):
+            restore(gail, run)
+    save_checkpoint(run.last, {"gail": sound, "recorder": {"unlooked": None}})
+    with pytest.raises(InputError, match=r"policy\.safetensors is missing; put it back"):
+        restore(gail, run)
+    save_checkpoint(run.best, {})
+    assert restore(gail, run) == {"unlooked": None}
 
 
 def test_demonstrations_of_another_task_are_refused_by_both_names():
