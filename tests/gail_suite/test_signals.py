@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 import time
 
 import pytest
@@ -51,6 +52,21 @@ def test_a_signal_that_the_shell_has_us_ignore_stays_ignored():
         signal.signal(signal.SIGINT, before)
 
 
+def test_in_a_thread_of_somebody_elses_the_handlers_stay_theirs():
+    before, seen = [signal.getsignal(number) for number in signals.SIGNALS], []
+
+    def elsewhere() -> None:
+        with signals.raising(), signals.interruptible(seen.append):
+            signals.die_at_the_next()
+            seen.append("went through")
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert seen == ["went through"]
+    assert [signal.getsignal(number) for number in signals.SIGNALS] == before
+
+
 def test_a_round_that_does_not_end_is_cut_off(monkeypatch):
     monkeypatch.setattr(signals, "GRACE_S", 0.05)
     before, handler = signal.getitimer(signal.ITIMER_REAL)[0], signal.getsignal(signal.SIGALRM)
@@ -58,7 +74,7 @@ def test_a_round_that_does_not_end_is_cut_off(monkeypatch):
     def endless() -> None:
         with signals.interruptible(lambda number: None):
             send(signal.SIGTERM)
-            while True:
+            for _ in range(10_000):  # a long time, and no endless one where nothing comes
                 time.sleep(0.001)
 
     with pytest.raises(signals.Terminated):
