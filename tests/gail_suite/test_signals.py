@@ -85,13 +85,30 @@ def test_a_round_that_does_not_end_is_cut_off(monkeypatch):
     assert signal.getsignal(signal.SIGALRM) is handler
 
 
+def test_a_timer_of_somebody_elses_runs_on_and_ours_does_not():
+    handler, previous = (
+        signal.signal(signal.SIGALRM, lambda *_: None),
+        signal.setitimer(signal.ITIMER_REAL, 1000.0, 7.0),
+    )
+    try:
+        with signals.interruptible(lambda number: None):
+            send(signal.SIGTERM)
+            assert 0 < signal.getitimer(signal.ITIMER_REAL)[0] <= signals.GRACE_S
+        left, interval = signal.getitimer(signal.ITIMER_REAL)
+        assert signals.GRACE_S < left <= 1000.0
+        assert interval == 7.0
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *previous)
+        signal.signal(signal.SIGALRM, handler)
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_verb_ends_with_one_word(monkeypatch, capsys, number, code):
     handlers = {each: signal.getsignal(each) for each in signals.SIGNALS}
     try:
         assert run(monkeypatch, lambda: send(number)) == code
         assert capsys.readouterr().err == "interrupted\n"
-        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL  # the next one finds it leaving
+        assert all(signal.getsignal(each) is signal.SIG_DFL for each in signals.SIGNALS)  # the next finds it leaving
     finally:
         for each, handler in handlers.items():
             signal.signal(each, handler)
