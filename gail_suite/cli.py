@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from typing import NoReturn
@@ -26,14 +27,15 @@ _REMEDIES = {
     errno.ENOTDIR: "a part of this path is a file; choose another path",
     errno.ENAMETOOLONG: "choose a shorter name",
 }
+_NO_MEMORY = re.compile(r"can't allocate memory|not enough memory|bad_alloc|alloc_failed|out of memory", re.IGNORECASE)
 _USER_ERRORS = (("generative_core.training.checkpoint", "CheckpointError"), ("envs.make", "UnknownEnvironmentError"))
 
 
 def run_verb(main: Callable[[], int | None]) -> NoReturn:
     """Run a verb and leave the process: 0 or what `main` returns, 2 for bad input, 130 for Ctrl-C, 143 for SIGTERM.
 
-    Bad input, a damaged checkpoint, a disk that refuses and a memory that is full are one line on stderr; everything
-    else is a bug of ours and keeps its traceback.
+    Bad input, a damaged checkpoint, a disk that refuses and a memory that is full are one line on stderr, and so, with
+    code 1, are numbers that stopped being finite; everything else is a bug of ours and keeps its traceback.
     """
     # Threads of the networks that spin while they wait take the cores from the simulators and from whatever else runs;
     # threads that sleep at once cost 0.3 ms at every waking.  This many turns last some ten microseconds: from one
@@ -47,6 +49,12 @@ def run_verb(main: Callable[[], int | None]) -> NoReturn:
         die_at_the_next()
         print("interrupted", file=sys.stderr)
         sys.exit(exit_code(stopped))
+    except FloatingPointError as error:
+        reason = printable(" ".join(str(error).split()))
+        print(
+            f"error: not finite any more ({reason}); look at the task's own rewards, or lower --*-lr", file=sys.stderr
+        )
+        sys.exit(1)
     except Exception as error:
         line = _message_for_users(error)
         if line is None:
@@ -59,7 +67,7 @@ def _message_for_users(error: Exception) -> str | None:
     """One line, or None where the error is not the user's to mend."""
     if isinstance(error, (InputError, *_loaded_user_errors())):
         return " ".join(str(error).split())
-    if isinstance(error, (MemoryError, *_out_of_device_memory())):
+    if _is_out_of_memory(error):
         reason = " ".join(str(error).split())[:200] or "the system gives no more"
         return (
             f"not enough memory ({reason}); free some (other processes, --device cpu) and go on with --resume, or "
@@ -71,9 +79,11 @@ def _message_for_users(error: Exception) -> str | None:
     return None
 
 
-def _out_of_device_memory() -> Iterator[type[Exception]]:
-    if "torch" in sys.modules:
-        yield sys.modules["torch"].cuda.OutOfMemoryError  # the name of all devices' in every version of torch
+def _is_out_of_memory(error: Exception) -> bool:
+    """Of the processor or of a device: torch says either by a RuntimeError, which only its text tells from others."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and bool(_NO_MEMORY.search(str(error))))
 
 
 def _loaded_user_errors() -> Iterator[type[Exception]]:

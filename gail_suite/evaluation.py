@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from envs import make_venv, reference_returns
+from gail_suite.reward.protocol import require_finite
 
 MAX_SLOTS = 50  # simulations stepped together
 FINAL_SEED = 1_000_003  # the first seed of a final evaluation; training and selection stay below it
@@ -63,6 +64,7 @@ class Episodes:
     returns: NDArray[np.float64]
     lengths: NDArray[np.int64]
     displacements: NDArray[np.float64] | None  # None: the task has no root body
+    n_diverged: int = 0  # ended because the simulation was no longer finite; their returns are those until then
 
     def summary(self, scale: "Scale") -> dict[str, Any]:
         """The fields of `evaluation.json`."""
@@ -77,6 +79,7 @@ class Episodes:
             "displacement_mean": None if self.displacements is None else float(self.displacements.mean()),
             "episode_length_mean": float(self.lengths.mean()),
             "episodes": len(self.returns),
+            "diverged_episodes": self.n_diverged,
             "returns": [round(float(r), 3) for r in self.returns],
         }
 
@@ -94,13 +97,13 @@ def evaluate_policy(
     """Exactly `n_episodes` whole episodes in fresh environments, seeded from `seed` on.
 
     Each simulation runs a fixed number of episodes and its first ones count: keeping whichever finish first would
-    favour the short ones.
+    favour the short ones.  Raises FloatingPointError where a task's own rewards are not finite.
     """
     n_slots = min(n_episodes, MAX_SLOTS)
     venv = make_venv(env_id, n_slots, seed, env_kwargs, threads)
     quota = n_episodes // n_slots + (np.arange(n_slots) < n_episodes % n_slots)
     finished = np.zeros(n_slots, dtype=np.int64)
-    rows: list[tuple[float, int, float | None]] = []
+    rows: list[tuple[float, int, float | None, bool]] = []
     try:
         obs = venv.reset()
         while (finished < quota).any():
@@ -108,16 +111,19 @@ def evaluate_policy(
             obs, _, dones, infos = venv.step(actions)
             for i in np.flatnonzero(dones & (finished < quota)):
                 episode = infos[i]["episode"]
-                rows.append((episode["r"], episode["l"], infos[i].get("displacement")))
+                is_diverged = infos[i].get("diverged", False)
+                rows.append((episode["r"], episode["l"], infos[i].get("displacement"), is_diverged))
                 finished[i] += 1
     finally:
         venv.close()
-    returns, lengths, displacements = zip(*rows, strict=True)
+    returns, lengths, displacements, diverged = zip(*rows, strict=True)
+    require_finite(np.array(returns), "returns")
     has_root = all(d is not None for d in displacements)
     return Episodes(
         np.array(returns, dtype=np.float64),
         np.array(lengths, dtype=np.int64),
         np.array(displacements, dtype=np.float64) if has_root else None,
+        n_diverged=sum(diverged),
     )
 
 

@@ -132,10 +132,15 @@ class _OffPolicyLearner(OffPolicyAlgorithm):
                 group["lr"] = 0.0 if still else self.config.critic_lr
 
     def train(self, gradient_steps: int, batch_size: int = 256) -> None:
-        """SB3's burst of gradient steps; leaves its means in `metrics`."""
+        """SB3's burst of gradient steps; leaves its means in `metrics`.  Raises FloatingPointError where one is bad."""
         probe = self.replay_buffer.recent(N_PROBED).obs
         before = self._squashed(probe)
-        super().train(gradient_steps, batch_size)
+        try:
+            super().train(gradient_steps, batch_size)
+        except ValueError as error:  # torch makes no distribution of an actor that is lost in the midst of the burst
+            if all(parameter.isfinite().all() for parameter in self.policy.parameters()):
+                raise
+            raise FloatingPointError("the learner's policy is not finite") from error
         shift = float((self._squashed(probe) - before).square().mean().sqrt())
         if not self.policy_frozen:
             self._adapt(shift)

@@ -148,7 +148,8 @@ class AdaptivePPO(sb3.PPO):
         """Fill the buffer from a whole round, fields (T, N, ...): learned rewards, values, advantages."""
         shape = round_.dones.shape
         flat = _Step._make(field.reshape(-1, *field.shape[2:]) for field in round_)
-        require_finite(flat.next_obs, "numbers observed")  # a simulation that diverged, and nobody has noticed
+        for seen in (flat.obs, flat.next_obs):  # of a simulation that diverged, and nobody has noticed
+            require_finite(seen, "numbers observed")
         acts = encode_actions(flat.sent, self.action_space)
         self.transitions = Transitions(flat.obs, acts, flat.next_obs, flat.terminated)
         if self.reward_model is None:

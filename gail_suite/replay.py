@@ -62,7 +62,8 @@ class RelabellingReplayBuffer(ReplayBuffer):
 
     def add(self, obs: NDArray, next_obs: NDArray, *args: Any, **kwargs: Any) -> None:
         """SB3's; raises FloatingPointError on what a simulation that diverged shows."""
-        require_finite(next_obs, "numbers observed")
+        for seen in (obs, next_obs):  # the first one of an episode is no successor
+            require_finite(seen, "numbers observed")
         super().add(obs, next_obs, *args, **kwargs)
 
     def recent(self, n: int) -> Transitions:

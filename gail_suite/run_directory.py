@@ -12,7 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from gail_suite.config import TrainConfig, config_from_dict, config_to_dict
-from gail_suite.demonstrations.atomic import atomic_path, remove_leftovers
+from gail_suite.demonstrations.atomic import atomic_path, naming, remove_leftovers
 from gail_suite.errors import InputError
 from gail_suite.fields import fits
 
@@ -110,7 +110,7 @@ class RunDirectory:
 
     def append_metrics(self, row: dict[str, Any]) -> None:
         """One line a round; a line cut short by a kill is dropped by `cut_metrics`."""
-        with self.metrics_file.open("a") as file:
+        with naming(self.metrics_file), self.metrics_file.open("a") as file:
             file.write(json.dumps(row) + "\n")
 
     def note_fault(self, env_steps: int, error: Exception) -> None:

@@ -12,6 +12,8 @@ from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from gail_suite.demonstrations.atomic import naming
+
 
 class Scalars:
     """One event file in `folder`; `first_step` hides what an interrupted run logged from that step on."""
@@ -19,7 +21,8 @@ class Scalars:
     def __init__(self, folder: Path, first_step: int = 0):
         folder.mkdir(parents=True, exist_ok=True)
         name = f"events.out.tfevents.{time.time():.6f}.{socket.gethostname()}.{os.getpid()}"
-        self._file = (folder / name).open("wb")
+        self._path = folder / name
+        self._file = self._path.open("wb")
         self._records = RecordWriter(self._file)
         self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
         if first_step:
@@ -34,5 +37,6 @@ class Scalars:
         self._file.close()
 
     def _write(self, event: Event) -> None:
-        self._records.write(event.SerializeToString())
-        self._file.flush()
+        with naming(self._path):
+            self._records.write(event.SerializeToString())
+            self._file.flush()

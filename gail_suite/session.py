@@ -3,7 +3,8 @@
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -59,19 +60,21 @@ class Session:
                 and saved first.
         """
         self.run = run
-        run.save_config(self.config)
-        saved = restore(self.gail, run)
-        self._train(saved)
-        began = time.monotonic()
-        with _status(f"{self.config.env}: a run-off of the best checkpoints"):
-            run_off(self.gail, run)
-        seconds = load_checkpoint(self.run.last)["recorder"]["wall_clock_s"] + time.monotonic() - began
-        self._write_policy()
+        with _noting_faults(self.gail, run):
+            run.save_config(self.config)
+            saved = restore(self.gail, run)
+            self._train(saved)
+            began = time.monotonic()
+            with _status(f"{self.config.env}: a run-off of the best checkpoints"):
+                run_off(self.gail, run)
+            seconds = load_checkpoint(self.run.last)["recorder"]["wall_clock_s"] + time.monotonic() - began
+            self._write_policy()
         control = self._train_control() if self.config.controls else None
-        with _status(f"{self.config.env}: {self.config.eval_episodes} episodes of each policy"):
-            evaluation = self._evaluate(seconds, control)
-        write_json(self.run.evaluation_file, evaluation)
-        draw_curve(run.metrics(), evaluation, run.curve_file)
+        with _noting_faults(self.gail, run):
+            with _status(f"{self.config.env}: {self.config.eval_episodes} episodes of each policy"):
+                evaluation = self._evaluate(seconds, control)
+            write_json(self.run.evaluation_file, evaluation)
+            draw_curve(run.metrics(), evaluation, run.curve_file)
         if self.config.video:
             _film(run)
         return evaluation
@@ -112,19 +115,20 @@ class Session:
         """The same run with a constant reward, as far and from the same start: what the task gives for free."""
         config = replace(self.config, total_env_steps=self.gail.env_steps, select="last", select_episodes=1)
         control = GAIL(config.env, self.demonstrations, config, reward_model=make_constant_control(config))
-        if config.warm_start:
-            control.start_from(load_checkpoint(self.run.cloned)["policy"])
-        run = self.run.control()
-        saved = restore(control, run)
-        if control.env_steps < config.total_env_steps or (saved and saved.get("unlooked")):
-            with ProgressDisplay("constant reward", config.total_env_steps, control.env_steps) as show:
-                # it shows what a reward that says nothing leads to, so what it leads to is no warning
-                recorder = RunRecorder(
-                    control, run, show=show, started_at=time.monotonic(), seconds_before=0.0, warns=False
-                )
-                if saved:
-                    recorder.load_state_dict(saved)
-                _learn(control, recorder, self.run)
+        with _noting_faults(control, self.run):
+            if config.warm_start:
+                control.start_from(load_checkpoint(self.run.cloned)["policy"])
+            run = self.run.control()
+            saved = restore(control, run)
+            if control.env_steps < config.total_env_steps or (saved and saved.get("unlooked")):
+                with ProgressDisplay("constant reward", config.total_env_steps, control.env_steps) as show:
+                    # it shows what a reward that says nothing leads to, so what it leads to is no warning
+                    recorder = RunRecorder(
+                        control, run, show=show, started_at=time.monotonic(), seconds_before=0.0, warns=False
+                    )
+                    if saved:
+                        recorder.load_state_dict(saved)
+                    _learn(control, recorder, self.run)
         return control
 
     # -- the honest part -----------------------------------------------------------------------------------------------
@@ -187,15 +191,22 @@ class Session:
         return fresh.policy
 
 
+@contextmanager
+def _noting_faults(gail: GAIL, run: RunDirectory) -> Iterator[None]:
+    """What stops the session is a line in the run's `faults.jsonl`, and goes on."""
+    try:
+        yield
+    except (FloatingPointError, MemoryError, OSError, RuntimeError) as error:
+        with suppress(OSError):  # the disk may be what is full; the error itself goes on
+            run.note_fault(gail.env_steps, error)
+        raise
+
+
 def _learn(gail: GAIL, recorder: RunRecorder, run: RunDirectory) -> None:
     try:
         with interruptible(recorder.stop), suppress(StopTraining):
             gail.learn(callbacks=[recorder])
             recorder.make_up()
-    except (FloatingPointError, MemoryError, OSError, RuntimeError) as error:
-        with suppress(OSError):  # the disk may be what is full; the error itself goes on
-            run.note_fault(gail.env_steps, error)
-        raise
     finally:
         recorder.close()
     if recorder.interrupted is not None:

@@ -2,6 +2,7 @@
 
 import json
 import traceback
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -79,12 +80,13 @@ class Folder:
         return read_json(self.origin_file)
 
     def note_failure(self, error: Exception) -> None:
-        """What happened, with the command and the end of the traceback."""
+        """What happened, with the command and the end of the traceback; nothing where the disk does not take it."""
         log = "".join(traceback.format_exception(error)).splitlines()[-LOG_LINES:]
         command = self.origin().get("command") if self.origin_file.is_file() else None
         said = " ".join(str(error).split()) or "no message"
         note = {"failed": f"{type(error).__name__}: {said}", "command": command or "not recorded", "log": log}
-        write_json(self.failure_file, note)
+        with suppress(OSError):  # the disk may be what failed; the error itself goes on
+            write_json(self.failure_file, note)
 
     def result(self) -> dict[str, Any]:
         """What came of a finished run.  Raises InputError where it is damaged."""

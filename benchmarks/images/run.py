@@ -180,6 +180,8 @@ class Run:
     def _judge(self) -> dict[str, Any]:
         self.model.eval()
         found = self.case.evaluation.judge(self.model, self._events("test"), seed=JUDGE_SEED)
+        if not math.isfinite(found.nats):
+            raise FloatingPointError(f"the test images have {found.nats} nats")
         return found.as_dict(self.data)
 
     def _events(self, split: Split) -> Tensor:

@@ -11,6 +11,15 @@ LEFTOVER = re.compile(r"\..+\.(?:[0-9a-f]{8}|\d+)\.tmp(?:\.\w+)?")
 
 
 @contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """An `OSError` of the block names `path`, the file that the user knows; one of a write would name none."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+
+
+@contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary name in the same folder, flushed to the disk and renamed to `path` when the block ends well.
 
@@ -18,12 +27,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")  # some writers go by the suffix
     try:
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+        with naming(path):
+            yield temporary
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -65,9 +65,10 @@ def save_checkpoint(path: Path, state: dict[Any, Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except OSError as error:  # it names the file that the user knows
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
     _fsync_folder(path.parent)
 
 

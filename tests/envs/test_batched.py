@@ -3,6 +3,7 @@
 import gymnasium
 import numpy as np
 import pytest
+from mujoco.batch import SimulationError
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv
 
@@ -148,6 +149,8 @@ def test_non_finite_action_ends_its_own_episode_only(bad):
     assert np.isfinite(rewards).all()
     assert venv.n_diverged == 1
     np.testing.assert_array_equal(obs[1], clean.step(np.zeros((2, 8), np.float32))[0][1])
+    clean.set_state(venv.get_state())
+    assert clean.n_diverged == 1  # the count goes on with a resume
 
 
 def test_diverged_simulation_ends_and_is_counted():
@@ -160,6 +163,48 @@ def test_diverged_simulation_ends_and_is_counted():
     assert venv.n_diverged == 1
     assert np.isfinite(obs).all()
     assert np.isfinite(infos[0]["terminal_observation"]).all()
+    _, _, dones, _ = venv.step(np.zeros((2, 6), np.float32))
+    assert not dones.any()  # the new episode knows nothing of it
+    assert venv.n_diverged == 1
+
+
+def test_a_simulation_that_mujoco_gives_up_on_ends_alone(monkeypatch):
+    venv = make_venv("HalfCheetah-v4", 2, seed=0)
+    venv.reset()
+    step = venv.batch.step
+
+    def gives_up(nstep):
+        step(nstep=nstep)
+        raise SimulationError(np.array([1]), "its memory is full")
+
+    monkeypatch.setattr(venv.batch, "step", gives_up)
+    _, _, dones, infos = venv.step(np.zeros((2, 6), np.float32))
+    assert dones.tolist() == [False, True]
+    assert infos[1]["diverged"]
+    assert venv.n_diverged == 1
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_an_observation_that_is_not_finite_is_a_divergence_and_no_end_of_the_task(monkeypatch, bad):
+    venv = make_venv("Hopper-v4", 2, seed=0)
+    before = venv.reset()
+    sound = venv.task.observation
+
+    def broken(data):
+        obs = sound(data).copy()
+        obs[0, 2] = bad
+        return obs
+
+    monkeypatch.setattr(venv.task, "reset_observation", sound)
+    monkeypatch.setattr(venv.task, "observation", broken)
+    monkeypatch.setattr(venv.task, "healthy", lambda data: np.array([False, True]))
+    obs, rewards, dones, infos = venv.step(np.zeros((2, 3), np.float32))
+    assert dones.tolist() == [True, False]
+    assert infos[0]["diverged"]
+    assert infos[0]["TimeLimit.truncated"]  # it was not the task that ended
+    np.testing.assert_array_equal(infos[0]["terminal_observation"], before[0])
+    assert np.isfinite(obs).all()
+    assert np.isfinite(rewards).all()
 
 
 def test_wrong_action_shape_is_named():

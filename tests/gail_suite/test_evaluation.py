@@ -1,10 +1,12 @@
 """Statistics with known answers, and episodes counted without favour."""
 
+import gymnasium
 import numpy as np
 import pytest
 
 import envs
 from gail_suite.evaluation import Episodes, RandomPolicy, Scale, evaluate_policy, interval, iqm
+from tests.gail_suite.toy_envs import Slope
 
 
 def test_interquartile_mean_drops_the_outer_quarters():
@@ -56,9 +58,31 @@ def test_evaluation_has_exactly_the_asked_episodes_and_repeats():
     assert first.displacements is not None
 
 
+def test_episodes_of_a_simulation_that_diverged_are_counted():
+    class Broken:
+        def predict(self, observation, *, deterministic=False):
+            return np.full((len(observation), 3), np.nan, np.float32), None
+
+    episodes = evaluate_policy(Broken(), "Hopper-v4", 3, threads=1)
+    assert episodes.lengths.tolist() == [1, 1, 1]
+    assert episodes.summary(Scale(None, None))["diverged_episodes"] == 3
+    sound = evaluate_policy(RandomPolicy(envs.make_venv("Hopper-v4").action_space), "Hopper-v4", 2, threads=1)
+    assert sound.summary(Scale(None, None))["diverged_episodes"] == 0
+
+
+def test_a_return_that_is_not_finite_is_no_figure():
+    class Lost(Slope):
+        def step(self, action):
+            obs, _, *rest = super().step(action)
+            return obs, np.nan, *rest
+
+    gymnasium.register("Lost-v0", Lost, max_episode_steps=3)
+    with pytest.raises(FloatingPointError, match="2 of 2 returns are not finite"):
+        evaluate_policy(RandomPolicy(Lost.action_space), "Lost-v0", 2)
+
+
 def test_short_episodes_are_not_favoured(monkeypatch):
     """Slots with long episodes must weigh as much as slots with short ones, which finish many times meanwhile."""
-    import gymnasium
     from gymnasium import spaces
     from stable_baselines3.common.monitor import Monitor
     from stable_baselines3.common.vec_env import DummyVecEnv

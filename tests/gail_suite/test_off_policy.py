@@ -196,6 +196,17 @@ def test_the_actor_s_step_size_follows_how_far_its_actions_move(algo):
         assert (trained.learner.metrics["shift"] < 0.0025) == rises
 
 
+@BOTH
+@pytest.mark.parametrize("n_updates", [1, 8])  # by the eighth the actor has followed
+def test_weights_that_are_lost_in_a_burst_of_updates_are_an_error(algo, n_updates):
+    """An infinite weight, as a gradient that explodes leaves it: SB3 goes on with it."""
+    trained = gail(algo, off_policy={"learning_starts": 0}).learn(64)
+    with torch.no_grad():
+        next(trained.learner.critic.parameters()).fill_(torch.inf)
+    with pytest.raises(FloatingPointError, match=r"the learner's .* is not finite"):
+        trained.learner.train(n_updates, 16)
+
+
 def test_gradient_steps_keep_the_update_ratio():
     trained = gail("td3", off_policy={"update_ratio": 0.5, "learning_starts": 0}).learn(128)
     assert trained.learner._n_updates == 64

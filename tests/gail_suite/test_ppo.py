@@ -150,6 +150,21 @@ def test_non_finite_gradient_is_an_error_before_the_step():
         assert torch.equal(before, after)
 
 
+@pytest.mark.parametrize("name", ["value", "policy"])
+def test_an_exploding_gradient_is_cut_to_its_greatest_norm(name):
+    class Recorder(torch.optim.SGD):
+        def step(self, closure=None):
+            self.seen = torch.cat([p.grad.flatten() for p in self.param_groups[0]["params"] if p.grad is not None])
+
+    ppo = AdaptivePPO(make_venv("Hopper-v4", 2, 0), SMALL, seed=0)
+    policy = ppo.policy
+    parameters = policy.value_parameters() if name == "value" else policy.actor_parameters()
+    outputs = policy.predict_values if name == "value" else policy.law
+    recorder = Recorder(parameters)
+    ppo._minimise(1e9 * outputs(torch.ones(1, 11)).square().sum(), recorder, parameters, name)
+    assert recorder.seen.norm().item() == pytest.approx(SMALL.max_grad_norm, rel=1e-3)
+
+
 def test_learns_a_regression_by_reward_in_raw_units():
     config = replace(SMALL, n_steps=128, minibatch_size=256, target_kl=0.02, initial_std=0.5, policy_lr=1e-3)
     ppo = AdaptivePPO(DummyVecEnv([Target] * 8), config, seed=0)

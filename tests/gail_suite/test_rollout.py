@@ -111,6 +111,13 @@ def test_log_probabilities_are_those_of_the_policy_that_acted():
     np.testing.assert_allclose(buffer.log_probs.flatten(), log_prob.detach().numpy(), rtol=1e-5, atol=1e-5)
 
 
+def test_a_first_observation_that_is_nan_is_an_error_though_no_step_leads_to_it(monkeypatch):
+    monkeypatch.setattr(Counter, "reset", lambda self, **_: (setattr(self, "t", -1), (np.array([np.nan]), {}))[1])
+    monkeypatch.setattr(spaces.Box, "contains", lambda self, x: True)  # of an action that nobody looks at
+    with pytest.raises(FloatingPointError, match="4 of 8 numbers observed are not finite"):
+        rolled_out(NextObservation())
+
+
 def test_infinite_reward_is_an_error_and_not_a_zero():
     class Infinite(NextObservation):
         def reward(self, batch):

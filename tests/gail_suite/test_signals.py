@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 import time
 
 import pytest
@@ -51,6 +52,21 @@ def test_a_signal_that_the_shell_has_us_ignore_stays_ignored():
         signal.signal(signal.SIGINT, before)
 
 
+def test_in_a_thread_of_somebody_elses_the_handlers_stay_theirs():
+    before, seen = [signal.getsignal(number) for number in signals.SIGNALS], []
+
+    def elsewhere() -> None:
+        with signals.raising(), signals.interruptible(seen.append):
+            signals.die_at_the_next()
+            seen.append("went through")
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert seen == ["went through"]
+    assert [signal.getsignal(number) for number in signals.SIGNALS] == before
+
+
 def test_a_round_that_does_not_end_is_cut_off(monkeypatch):
     monkeypatch.setattr(signals, "GRACE_S", 0.05)
     before, handler = signal.getitimer(signal.ITIMER_REAL)[0], signal.getsignal(signal.SIGALRM)
@@ -58,7 +74,7 @@ def test_a_round_that_does_not_end_is_cut_off(monkeypatch):
     def endless() -> None:
         with signals.interruptible(lambda number: None):
             send(signal.SIGTERM)
-            while True:
+            for _ in range(10_000):  # a long time, and no endless one where nothing comes
                 time.sleep(0.001)
 
     with pytest.raises(signals.Terminated):
@@ -69,13 +85,30 @@ def test_a_round_that_does_not_end_is_cut_off(monkeypatch):
     assert signal.getsignal(signal.SIGALRM) is handler
 
 
+def test_a_timer_of_somebody_elses_runs_on_and_ours_does_not():
+    handler, previous = (
+        signal.signal(signal.SIGALRM, lambda *_: None),
+        signal.setitimer(signal.ITIMER_REAL, 1000.0, 7.0),
+    )
+    try:
+        with signals.interruptible(lambda number: None):
+            send(signal.SIGTERM)
+            assert 0 < signal.getitimer(signal.ITIMER_REAL)[0] <= signals.GRACE_S
+        left, interval = signal.getitimer(signal.ITIMER_REAL)
+        assert signals.GRACE_S < left <= 1000.0
+        assert interval == 7.0
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *previous)
+        signal.signal(signal.SIGALRM, handler)
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_verb_ends_with_one_word(monkeypatch, capsys, number, code):
     handlers = {each: signal.getsignal(each) for each in signals.SIGNALS}
     try:
         assert run(monkeypatch, lambda: send(number)) == code
         assert capsys.readouterr().err == "interrupted\n"
-        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL  # the next one finds it leaving
+        assert all(signal.getsignal(each) is signal.SIG_DFL for each in signals.SIGNALS)  # the next finds it leaving
     finally:
         for each, handler in handlers.items():
             signal.signal(each, handler)
@@ -136,6 +169,48 @@ def test_a_run_in_use_is_refused_before_anything_is_loaded(monkeypatch, capsys, 
     assert run(monkeypatch, train.main, "--resume", tmp_path / "run") == 2
     assert "is in use by another process" in one_line(capsys.readouterr())
     holder.unlock()
+
+
+def test_a_run_that_another_process_began_at_the_same_moment_is_refused(monkeypatch, tmp_path):
+    from gail_suite.config import TrainConfig
+    from gail_suite.errors import InputError
+    from gail_suite.run_directory import RunDirectory
+
+    config, lock = TrainConfig(env="Hopper-v4", out=str(tmp_path / "run")), RunDirectory.lock
+
+    def late(self):
+        self.config_file.write_text("{}")
+        lock(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunDirectory, "lock", late)
+        with pytest.raises(InputError, match="already holds a run"):
+            RunDirectory.create(config)
+    other = RunDirectory(tmp_path / "run")
+    other.lock()  # it was given back
+    other.unlock()
+
+
+@pytest.mark.usefixtures("own_handlers")
+def test_a_round_that_is_told_to_end_is_finished_and_saved(monkeypatch, capsys, tmp_path, demos):
+    import envs
+    from generative_core import load_checkpoint
+
+    step, steps = envs.BatchedMujocoVecEnv.step_wait, []
+
+    def told(self):
+        steps.extend([1] * (self.num_envs == 4))  # a look has two
+        if len(steps) == 40:
+            send(signal.SIGTERM)
+        return step(self)
+
+    monkeypatch.setattr(envs.BatchedMujocoVecEnv, "step_wait", told)
+    out = tmp_path / "run"
+    arguments = [*FAST, "--demos", demos, "--total-env-steps", 1024, "--eval-every", 1024, "--out", out]
+    assert run(monkeypatch, train.main, *arguments) == 143
+    assert f"saved; go on with: python -m gail_suite.train --resume {out}" in capsys.readouterr().err
+    assert load_checkpoint(out / "checkpoints/last/state.safetensors")["gail"]["env_steps"] == 256  # two whole rounds
+    assert len(steps) == 64
 
 
 def test_what_a_kill_left_behind_goes_at_the_resume_and_nothing_else(monkeypatch, tmp_path, demos):

@@ -11,7 +11,7 @@ from gail_suite import GAIL, BehaviouralCloning, Demonstrations, TrainConfig, ev
 from gail_suite.config import BehaviouralCloningConfig, CriticConfig, PPOConfig
 from gail_suite.errors import InputError
 from gail_suite.evaluation import Episodes
-from gail_suite.recorder import RunRecorder
+from gail_suite.recorder import RunRecorder, restore
 from gail_suite.reward.adversarial import AdversarialReward
 from gail_suite.reward.protocol import Transitions
 from gail_suite.reward.shaping import SHAPES
@@ -181,6 +181,13 @@ def test_cloning_recovers_a_linear_demonstrator():
     assert gail.learner.policy.normaliser.mean.mean() == pytest.approx(3.0, abs=0.1)
 
 
+def test_cloning_that_is_no_longer_finite_is_an_error():
+    gail = GAIL("Hopper-v4", hopper_demonstrations(), SMALL)
+    huge = demonstrations(np.zeros((50, 11)), np.full((50, 3), 1e30), env_id="Hopper-v4")  # its square is infinite
+    with pytest.raises(FloatingPointError, match="the cloning loss is not finite"):
+        BehaviouralCloning(gail.learner.policy, huge, SMALL.cloning, seed=0).fit()
+
+
 def test_cloning_stops_early_on_noise():
     rng = np.random.default_rng(0)
     demos = demonstrations(rng.normal(size=(60, 11)), rng.uniform(-1, 1, (60, 3)), env_id="Hopper-v4")
@@ -257,6 +264,20 @@ def test_save_before_the_first_step_is_exact_too(tmp_path):
     resumed = GAIL.load(tmp_path / "gail.safetensors", demos).learn(256)
     assert unbroken.metrics == resumed.metrics
     assert unbroken.learner.metrics == resumed.learner.metrics
+
+
+def test_a_last_checkpoint_of_something_else_and_a_lost_best_one_are_refused(tmp_path):
+    gail, run = GAIL("Hopper-v4", hopper_demonstrations(), SMALL), RunDirectory(tmp_path)
+    sound = gail.state_dict()
+    for odd in ({}, {"gail": {}}, {"gail": sound}, {"gail": sound | {"learner": {"policy": 3}}, "recorder": {}}):
+        save_checkpoint(run.last, odd)
+        with pytest.raises(InputError, match=r"is not a checkpoint of this run .*; start a new run"):
+            restore(gail, run)
+    save_checkpoint(run.last, {"gail": sound, "recorder": {"unlooked": None}})
+    with pytest.raises(InputError, match=r"policy\.safetensors is missing; put it back"):
+        restore(gail, run)
+    save_checkpoint(run.best, {})
+    assert restore(gail, run) == {"unlooked": None}
 
 
 def test_demonstrations_of_another_task_are_refused_by_both_names():

@@ -257,8 +257,10 @@ def test_a_failing_disk_leaves_the_old_file_and_no_other(tmp_path, monkeypatch, 
 
     with monkeypatch.context() as patch:
         patch.setattr(os, call, fail)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(OSError, match="No space left") as caught:
             save_checkpoint(path, {"new": torch.zeros(10)})
+    assert caught.value.errno == errno.ENOSPC
+    assert caught.value.filename == str(path)  # the file that the user knows, not the temporary one
     assert load_checkpoint(path) == {"old": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["s"]
 

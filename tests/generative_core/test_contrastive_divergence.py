@@ -98,6 +98,19 @@ def test_an_energy_that_is_not_finite_changes_nothing():
     assert torch.equal(step.chains, chains)
 
 
+def test_a_finite_energy_whose_gradient_is_not_finite_changes_nothing(monkeypatch):
+    model = BINARY["rbm"]()
+    monkeypatch.setattr(
+        model, "clamped_energy", lambda x, generator=None: (0 * model.weight.sum()).sqrt().expand(len(x))
+    )
+    step = ContrastiveDivergenceStep(model)
+    before, chains = [p.clone() for p in model.parameters()], step.chains.clone()
+    with pytest.raises(FloatingPointError, match="the norm of the gradient"):
+        step(DATA)
+    assert all(torch.equal(p, q) for p, q in zip(model.parameters(), before, strict=True))
+    assert torch.equal(step.chains, chains)
+
+
 def test_the_schedule_ends_the_noise():
     model = BINARY["rbm"]()
     step = ContrastiveDivergenceStep(model, lr=0.1, schedule=linear_decay(10))

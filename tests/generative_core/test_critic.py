@@ -209,6 +209,21 @@ def test_a_loss_that_is_not_finite_changes_nothing(bad):
     assert all(torch.equal(a, b) for a, b in zip(before, step.critic.parameters(), strict=True))
 
 
+@pytest.mark.parametrize("max_grad_norm", [None, 1.0])
+def test_a_finite_loss_whose_gradient_is_not_finite_changes_nothing(max_grad_norm):
+    """sqrt |logit| where the logit is zero."""
+    step = CriticStep(
+        linear_critic([0.0]),
+        loss=lambda data, model: (data.abs().sqrt() + model.abs().sqrt()).mean(),
+        gradient_penalty=0.0,
+        max_grad_norm=max_grad_norm,
+    )
+    before = [p.detach().clone() for p in step.critic.parameters()]
+    with pytest.raises(FloatingPointError, match="the norm of the gradient"):
+        step(torch.ones(3, 1), torch.zeros(3, 1))
+    assert all(torch.equal(a, b) for a, b in zip(before, step.critic.parameters(), strict=True))
+
+
 def test_sides_that_do_not_match_are_refused():
     step = CriticStep(MLPCritic((2,), context_features=1, hidden=(4,)))
     with pytest.raises(ValueError, match="both sides"):

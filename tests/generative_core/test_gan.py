@@ -115,6 +115,22 @@ def test_a_generator_loss_that_is_not_finite_is_named():
     assert all(torch.equal(a, b) for a, b in zip(before, gan.generator.parameters(), strict=True))
 
 
+@pytest.mark.parametrize("player", ["critic", "generator"])
+def test_a_finite_loss_whose_gradient_is_not_finite_moves_nobody(player):
+    """The square root of nothing has a loss of 0 and no slope."""
+    steep = objectives.Game(
+        lambda logit, logit_model: (0 * (logit.sum() + logit_model.sum())).sqrt(),
+        lambda logit: (0 * logit.sum()).sqrt(),
+    )
+    gan = GAN((1,), latent=1, hidden=(4,), game=steep)
+    step = AdversarialStep(gan, critic_steps=int(player == "critic"))
+    before = [p.detach().clone() for p in gan.parameters()]
+    with pytest.raises(FloatingPointError, match="the norm of the gradient"):
+        step(torch.zeros(4, 1))
+    assert all(torch.equal(a, b) for a, b in zip(before, gan.parameters(), strict=True))
+    assert step.n_updates == 0
+
+
 def test_an_unconditional_generator_refuses_a_context():
     with pytest.raises(ValueError, match="unconditional"):
         GAN((1,)).sample(2, torch.zeros(2, 3))
