@@ -1,6 +1,7 @@
 """python -m benchmarks.images --model made: train one case or experiment, judge it, keep what came of it as JSON.
 
-`sweep --model made nade --jobs 2` does so with several.
+`sweep --model made nade --jobs 2` does so with several.  One training on several devices:
+benchmarks/images/parallel.py.
 """
 
 import sys
@@ -32,22 +33,56 @@ def parse(arguments: list[str]) -> ImageConfig:
 
 
 def main(arguments: list[str]) -> int:
+    from benchmarks.images import parallel
+
     if arguments[:1] == ["sweep"]:
         from benchmarks.images.sweep import main as sweep
 
+        parallel.require_one_process("sweep")
         return sweep(arguments[1:])
     config = parse(arguments)
     config.check()
     if config.preset == "smoke" and not (config.model or config.list or config.resume):
         from benchmarks.images.smoke import run_families
 
+        parallel.require_one_process("--preset smoke without --model")
         return run_families(run, config, arguments)
+    if parallel.follows():
+        return follow(config)
+    parallel.say_where_only_one_was_launched()
     return run(config, arguments)
+
+
+def follow(config: ImageConfig) -> int:
+    """Train beside the main process: no file, and no word unless something is wrong here."""
+    from benchmarks.images.folder import Folder, place
+    from benchmarks.images.run import Run
+
+    if config.list:
+        return 0
+    folder = Folder(config.resume or place(config))
+    if config.resume is not None:
+        if folder.result_file.exists():
+            return 0
+        config = as_resumed(folder.config(), config)
+    try:
+        Run(config).follow(folder)
+    except FloatingPointError:  # the same in all
+        return 1
+    except KeyboardInterrupt as stopped:
+        die_at_the_next()
+        return exit_code(stopped)
+    return 0
+
+
+def as_resumed(before: ImageConfig, config: ImageConfig) -> ImageConfig:
+    """The settings that a run began with, and the flags that may change."""
+    return replace(before, resume=config.resume, threads=config.threads or before.threads)
 
 
 def run(config: ImageConfig, arguments: list[str]) -> int:
     """List, resume or train one model; `arguments` are those that its origin names."""
-    from benchmarks.images import report
+    from benchmarks.images import parallel, report
     from benchmarks.images.cases import CASES
     from benchmarks.images.experiments.cases import EXPERIMENTS
     from benchmarks.images.experiments.execute import ExperimentRun
@@ -63,15 +98,15 @@ def run(config: ImageConfig, arguments: list[str]) -> int:
         return 0
     if config.resume is not None:
         folder = Folder.open(config.resume)
-        before = folder.config()
         finished = folder.result_file.exists()
-        resumed = replace(before, resume=config.resume, threads=config.threads or before.threads)
-        job = None if finished else prepare(resumed)
+        job = None if finished else prepare(as_resumed(folder.config(), config))
     else:
         if not config.model:
             raise InputError(f"say which --model: one of {', '.join([*CASES, *EXPERIMENTS])}")
         job = prepare(config)
-        folder = Folder.create(job.config, origin("benchmarks.images", arguments, PACKAGES))
+        made = origin("benchmarks.images", arguments, PACKAGES)
+        made["command"] = parallel.command(made["command"])
+        folder = Folder.create(job.config, made)
     try:
         folder.failure_file.unlink(missing_ok=True)
         result = folder.result() if job is None else job.execute(folder)
