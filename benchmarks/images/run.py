@@ -38,6 +38,8 @@ class Run:
     """
 
     def __init__(self, config: ImageConfig) -> None:
+        if config.model in EXPERIMENTS:
+            parallel.require_one_process(config.model)
         if config.model not in CASES:
             raise InputError(f"there is no case {config.model!r}; choose among {', '.join([*CASES, *EXPERIMENTS])}")
         self.config = config
