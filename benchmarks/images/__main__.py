@@ -7,6 +7,7 @@ benchmarks/images/parallel.py.
 import sys
 from dataclasses import asdict, replace
 
+from benchmarks.images import launched
 from benchmarks.images.config import ImageConfig
 from gail_suite.cli import run_verb
 from gail_suite.errors import InputError, printable
@@ -33,23 +34,21 @@ def parse(arguments: list[str]) -> ImageConfig:
 
 
 def main(arguments: list[str]) -> int:
-    from benchmarks.images import parallel
-
     if arguments[:1] == ["sweep"]:
         from benchmarks.images.sweep import main as sweep
 
-        parallel.require_one_process("sweep")
+        launched.require_one_process("sweep")
         return sweep(arguments[1:])
     config = parse(arguments)
     config.check()
     if config.preset == "smoke" and not (config.model or config.list or config.resume):
         from benchmarks.images.smoke import run_families
 
-        parallel.require_one_process("--preset smoke without --model")
+        launched.require_one_process("--preset smoke without --model")
         return run_families(run, config, arguments)
-    if parallel.follows():
+    if launched.follows():
         return follow(config)
-    parallel.say_where_only_one_was_launched()
+    launched.say_where_only_one_was_launched()
     return run(config, arguments)
 
 
@@ -82,7 +81,7 @@ def as_resumed(before: ImageConfig, config: ImageConfig) -> ImageConfig:
 
 def run(config: ImageConfig, arguments: list[str]) -> int:
     """List, resume or train one model; `arguments` are those that its origin names."""
-    from benchmarks.images import parallel, report
+    from benchmarks.images import report
     from benchmarks.images.cases import CASES
     from benchmarks.images.experiments.cases import EXPERIMENTS
     from benchmarks.images.experiments.execute import ExperimentRun
@@ -105,7 +104,7 @@ def run(config: ImageConfig, arguments: list[str]) -> int:
             raise InputError(f"say which --model: one of {', '.join([*CASES, *EXPERIMENTS])}")
         job = prepare(config)
         made = origin("benchmarks.images", arguments, PACKAGES)
-        made["command"] = parallel.command(made["command"])
+        made["command"] = launched.command(made["command"])
         folder = Folder.create(job.config, made)
     try:
         folder.failure_file.unlink(missing_ok=True)

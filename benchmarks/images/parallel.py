@@ -13,7 +13,6 @@ A statistic of the batch itself (the free bits of `iaf-vae`) is of a process's p
 """
 
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.images import launched
 from benchmarks.images.looks import EnoughLooks, Looks
 from gail_suite.errors import InputError
 from generative_core import HasLoss, MaximumLikelihoodStep
@@ -31,41 +31,8 @@ from generative_core import HasLoss, MaximumLikelihoodStep
 if TYPE_CHECKING:
     from accelerate import PartialState
 
-RANKS = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK")
-SIZES = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE")  # the launcher's, Intel's MPI's, Open MPI's
 PATIENCE = timedelta(days=1)  # of those that wait while the main process looks
 GRACE_S = 1.0  # in which the signal that ended another process reaches this one too
-
-
-def n_processes() -> int:
-    """So many train together, this one included."""
-    return next((int(os.environ[name]) for name in SIZES if name in os.environ), 1)
-
-
-def follows() -> bool:
-    """Whether this process only computes: another one is the main one."""
-    return n_processes() > 1 and next((int(os.environ[name]) for name in RANKS if name in os.environ), 0) > 0
-
-
-def command(alone: str) -> str:
-    """The command of one process, as all were launched."""
-    n = n_processes()
-    return alone if n == 1 else alone.replace("python -m", f"accelerate launch --multi-gpu --num-processes {n} -m", 1)
-
-
-def require_one_process(what: str) -> None:
-    """Raise InputError where several have been launched."""
-    if n_processes() > 1:
-        raise InputError(f"{what} does not run as several processes: start it with python -m benchmarks.images")
-
-
-def say_where_only_one_was_launched() -> None:
-    """`accelerate launch --cpu` starts one process without MPI, whatever number it is given."""
-    environment = os.environ
-    is_single = n_processes() == 1 and environment.get("ACCELERATE_USE_CPU") == "True"
-    if is_single and "MASTER_ADDR" in environment:  # which the launcher sets where it is asked for several
-        line = "note: accelerate launch --cpu has started one process; for several give it --multi-gpu in the place of"
-        print(f"{line} --cpu, and --device cpu to benchmarks.images", file=sys.stderr)
 
 
 def join(device: torch.device) -> "Team | None":
@@ -73,9 +40,11 @@ def join(device: torch.device) -> "Team | None":
 
     Raises InputError where accelerate is not installed, or `device` is not one for each process.
     """
-    n = n_processes()
+    n = launched.n_processes()
     if n == 1:
         return None
+    if device.type not in ("cpu", "cuda"):
+        raise InputError(f"{n} processes train on cpu or cuda, not on {device.type}")
     if device.index is not None:
         raise InputError(f"{device} is one device and {n} processes need one each: give --device {device.type}")
     n_here = int(os.environ.get("LOCAL_WORLD_SIZE", n))

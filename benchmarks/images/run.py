@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.data import DataSet, Split
-from benchmarks.images import files, parallel, pictures
+from benchmarks.images import files, launched, parallel, pictures
 from benchmarks.images.cases import CASES
 from benchmarks.images.config import ImageConfig
 from benchmarks.images.events import load_events
@@ -39,7 +39,7 @@ class Run:
 
     def __init__(self, config: ImageConfig) -> None:
         if config.model in EXPERIMENTS:
-            parallel.require_one_process(config.model)
+            launched.require_one_process(config.model)
         if config.model not in CASES:
             raise InputError(f"there is no case {config.model!r}; choose among {', '.join([*CASES, *EXPERIMENTS])}")
         self.config = config
@@ -74,7 +74,7 @@ class Run:
                 f"{config.model} is trained in float32 and not compiled: leave --precision and --compile out"
             )
         if not is_plain:
-            parallel.require_one_process(config.model)
+            launched.require_one_process(config.model)
 
     def follow(self, folder: Folder) -> None:
         """Train, or go on, beside the main process, which does all else."""

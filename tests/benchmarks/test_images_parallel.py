@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from filelock import FileLock, Timeout
 from torch.testing import assert_close
 
 from benchmarks.images import __main__ as command_line
-from benchmarks.images import parallel
+from benchmarks.images import launched, parallel
 from gail_suite.errors import InputError
 from generative_core import load_checkpoint
 from tests.benchmarks import parallel_case
@@ -146,6 +147,13 @@ def test_what_several_processes_cannot_do_is_refused_in_one_line(arguments, mess
     assert "\n" not in str(caught.value)
 
 
+def test_a_batch_without_equal_parts_is_refused():
+    state = SimpleNamespace(num_processes=3, process_index=0, device=torch.device("cpu"), is_main_process=True)
+    parallel.Team(state).require_even(99)
+    with pytest.raises(InputError, match="100 has no 3 equal parts"):
+        parallel.Team(state).require_even(100)
+
+
 def test_a_follower_of_a_finished_run_has_nothing_to_do(two_processes, tmp_path):
     assert command_line.main(["--list"]) == 0
     (tmp_path / "result.json").write_text("{}")
@@ -164,8 +172,8 @@ def test_the_launcher_s_precision_and_its_absence_are_told(two_processes, monkey
 
 def test_a_launch_that_starts_one_process_only_says_so(monkeypatch, capsys):
     monkeypatch.setenv("ACCELERATE_USE_CPU", "True")
-    parallel.say_where_only_one_was_launched()
+    launched.say_where_only_one_was_launched()
     assert capsys.readouterr().err == ""
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
-    parallel.say_where_only_one_was_launched()
+    launched.say_where_only_one_was_launched()
     assert "--multi-gpu" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from benchmarks.images.experiments.cases import EXPERIMENTS
 from benchmarks.images.experiments.experiment import Experiment, Size
 from benchmarks.images.experiments.lab import Lab
 from benchmarks.images.folder import Folder
-from benchmarks.images.parallel import require_one_process
+from benchmarks.images.launched import require_one_process
 from benchmarks.images.run import device_name, find_device
 from gail_suite.errors import InputError
 from gail_suite.run_directory import write_json
