@@ -38,7 +38,7 @@ def run_on_ray(cases: Sequence[Case], config: SweepConfig) -> None:
     with terminable():  # takes Ray's handler of SIGTERM off again
         try:
             ray.init(**settings)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except Exception as error:  # a plain one where a node does not start in time
             reason = " ".join(str(error).split())[:200]
             raise InputError(
                 f"no Ray cluster answers at {config.ray!r} ({reason}); start one, or take --ray local"
