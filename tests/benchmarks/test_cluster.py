@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -106,11 +107,16 @@ def test_ray_where_it_is_not_installed_says_what_to_install(tmp_path, monkeypatc
 def address():
     """Of a cluster on this machine that is the test's own."""
     pytest.importorskip("ray", reason="Ray is not installed (the extra `scale`)")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    flags = f"--head --block --node-ip-address=127.0.0.1 --port={port} --num-cpus=2 --object-store-memory=100000000"
-    command = [sys.executable, "-m", "ray.scripts.scripts", "start", *flags.split(), "--include-dashboard=false"]
+    # agents that choose their ports themselves have 15 seconds to name them, which a busy machine may not give them
+    names = ("port", "dashboard-agent-grpc-port", "dashboard-agent-listen-port", "runtime-env-agent-port")
+    with ExitStack() as held:
+        free = [held.enter_context(socket.socket()) for _ in names]
+        for each in free:
+            each.bind(("127.0.0.1", 0))
+        ports = [each.getsockname()[1] for each in free]
+    flags = ["--head", "--block", "--node-ip-address=127.0.0.1", "--num-cpus=2", "--object-store-memory=100000000"]
+    flags += ["--include-dashboard=false", *(f"--{name}={port}" for name, port in zip(names, ports, strict=True))]
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", *flags]
     environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
     head = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
     assert head.stdout is not None
@@ -120,7 +126,7 @@ def address():
         if "Ray runtime started" in line:
             break
     assert head.poll() is None, "".join(said)
-    yield f"127.0.0.1:{port}"
+    yield f"127.0.0.1:{ports[0]}"
     head.send_signal(signal.SIGTERM)
     head.communicate(timeout=60)
 
