@@ -108,7 +108,8 @@ def address():
     """Of a cluster on this machine that is the test's own."""
     pytest.importorskip("ray", reason="Ray is not installed (the extra `scale`)")
     # agents that choose their ports themselves have 15 seconds to name them, which a busy machine may not give them
-    names = ("port", "dashboard-agent-grpc-port", "dashboard-agent-listen-port", "runtime-env-agent-port")
+    agents = ("dashboard-agent-grpc-port", "dashboard-agent-listen-port", "runtime-env-agent-port")
+    names = ("port", "ray-client-server-port", *agents)
     with ExitStack() as held:
         free = [held.enter_context(socket.socket()) for _ in names]
         for each in free:

@@ -31,7 +31,8 @@ def launch(module: str, *arguments: str) -> subprocess.Popen:
     return subprocess.Popen([*command, "-m", module, *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True)
 
 
-def test_two_processes_learn_what_one_learns_and_agree(tmp_path, monkeypatch):
+@pytest.mark.timeout(600)
+def test_two_processes_learn_what_one_learns_and_agree(tmp_path):
     """Without noise in the loss: to the rounding of double precision, a layer that starts from its first batch too."""
     process = launch("tests.benchmarks.parallel_case", str(tmp_path))
     _, said = process.communicate(timeout=400)
