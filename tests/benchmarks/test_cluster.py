@@ -118,7 +118,7 @@ def address():
     flags = ["--head", "--block", "--node-ip-address=127.0.0.1", "--num-cpus=2", "--object-store-memory=100000000"]
     flags += ["--include-dashboard=false", *(f"--{name}={port}" for name, port in zip(names, ports, strict=True))]
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", *flags]
-    environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
+    environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "PYTHONUNBUFFERED": "1"}
     head = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
     assert head.stdout is not None
     said = []
