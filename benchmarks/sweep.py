@@ -183,7 +183,7 @@ def _run_here(cases: Sequence[Case], config: SweepConfig) -> None:
         finally:
             free.put(slot)
 
-    with _terminable(), ThreadPoolExecutor(config.jobs) as pool:
+    with terminable(), ThreadPoolExecutor(config.jobs) as pool:
         futures = [pool.submit(work, case) for case in cases]
         try:
             for future in as_completed(futures):
@@ -306,7 +306,7 @@ def say(line: str) -> None:
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
+def terminable() -> Iterator[None]:
     """SIGTERM is as Ctrl-C: the runs are told, not orphaned.  Only the main thread can see to that."""
     is_main = current_thread() is main_thread()
     before = signal.signal(signal.SIGTERM, signal.default_int_handler) if is_main else None

@@ -1,11 +1,13 @@
 """python -m benchmarks.images --model made: train one case or experiment, judge it, keep what came of it as JSON.
 
-`sweep --model made nade --jobs 2` does so with several.
+`sweep --model made nade --jobs 2` does so with several.  One training on several devices:
+benchmarks/images/parallel.py.
 """
 
 import sys
 from dataclasses import asdict, replace
 
+from benchmarks.images import launched
 from benchmarks.images.config import ImageConfig
 from gail_suite.cli import run_verb
 from gail_suite.errors import InputError, printable
@@ -35,14 +37,46 @@ def main(arguments: list[str]) -> int:
     if arguments[:1] == ["sweep"]:
         from benchmarks.images.sweep import main as sweep
 
+        launched.require_one_process("sweep")
         return sweep(arguments[1:])
     config = parse(arguments)
     config.check()
     if config.preset == "smoke" and not (config.model or config.list or config.resume):
         from benchmarks.images.smoke import run_families
 
+        launched.require_one_process("--preset smoke without --model")
         return run_families(run, config, arguments)
+    if launched.follows():
+        return follow(config)
+    launched.say_where_only_one_was_launched()
     return run(config, arguments)
+
+
+def follow(config: ImageConfig) -> int:
+    """Train beside the main process: no file, and no word unless something is wrong here."""
+    from benchmarks.images.folder import Folder, place
+    from benchmarks.images.run import Run
+
+    if config.list:
+        return 0
+    folder = Folder(config.resume or place(config))
+    if config.resume is not None:
+        if folder.result_file.exists():
+            return 0
+        config = as_resumed(folder.config(), config)
+    try:
+        Run(config).follow(folder)
+    except FloatingPointError:  # the same in all
+        return 1
+    except KeyboardInterrupt as stopped:
+        die_at_the_next()
+        return exit_code(stopped)
+    return 0
+
+
+def as_resumed(before: ImageConfig, config: ImageConfig) -> ImageConfig:
+    """The settings that a run began with, and the flags that may change."""
+    return replace(before, resume=config.resume, threads=config.threads or before.threads)
 
 
 def run(config: ImageConfig, arguments: list[str]) -> int:
@@ -63,15 +97,15 @@ def run(config: ImageConfig, arguments: list[str]) -> int:
         return 0
     if config.resume is not None:
         folder = Folder.open(config.resume)
-        before = folder.config()
         finished = folder.result_file.exists()
-        resumed = replace(before, resume=config.resume, threads=config.threads or before.threads)
-        job = None if finished else prepare(resumed)
+        job = None if finished else prepare(as_resumed(folder.config(), config))
     else:
         if not config.model:
             raise InputError(f"say which --model: one of {', '.join([*CASES, *EXPERIMENTS])}")
         job = prepare(config)
-        folder = Folder.create(job.config, origin("benchmarks.images", arguments, PACKAGES))
+        made = origin("benchmarks.images", arguments, PACKAGES)
+        made["command"] = launched.command(made["command"])
+        folder = Folder.create(job.config, made)
     try:
         folder.failure_file.unlink(missing_ok=True)
         result = folder.result() if job is None else job.execute(folder)
@@ -94,7 +128,7 @@ def run(config: ImageConfig, arguments: list[str]) -> int:
     try:
         report.print_result(result, folder.path)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        if run is not None:
+        if job is not None:
             raise
         raise InputError(
             f"{folder.result_file} is not what this benchmark writes ({type(error).__name__}: {error}); delete it and "

@@ -17,6 +17,11 @@ from gail_suite.run_directory import read_json, write_json, write_text
 LOG_LINES = 30  # of a failure's traceback
 
 
+def place(config: ImageConfig) -> Path:
+    """Where a new run goes."""
+    return config.out or Path("runs") / "images" / f"{config.model}-{config.preset}-s{config.seed}"
+
+
 class Folder:
     """Holds `config.json`, `origin.json` and `result.json`.
 
@@ -40,8 +45,7 @@ class Folder:
     @classmethod
     def create(cls, config: ImageConfig, origin: dict[str, Any]) -> "Folder":
         """A new one for this configuration.  Raises InputError where a run is there already."""
-        name = f"{config.model}-{config.preset}-s{config.seed}"
-        folder = cls(config.out or Path("runs") / "images" / name)
+        folder = cls(place(config))
         folder.path.mkdir(parents=True, exist_ok=True)
         folder.lock()
         if folder.config_file.exists():

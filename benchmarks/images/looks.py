@@ -62,7 +62,7 @@ class Looks:
     def __call__(self, i: int, metrics: dict[str, float]) -> None:
         self._losses.append(metrics["loss"])
         done = i + 1
-        if done % self.every and done != self.n_steps:
+        if not self.is_due(done):
             return
         began = time.monotonic()
         nats = self.look()
@@ -82,6 +82,10 @@ class Looks:
         self._save(done)
         if self.is_enough:
             raise EnoughLooks
+
+    def is_due(self, done: int) -> bool:
+        """Whether there is a look after so many updates."""
+        return done % self.every == 0 or done == self.n_steps
 
     @property
     def is_enough(self) -> bool:

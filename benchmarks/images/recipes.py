@@ -11,6 +11,7 @@ from benchmarks.data import DataSet, Pixels
 from benchmarks.images.evaluation import Evaluation
 from generative_core import HasLoss, MaximumLikelihoodStep, TrainStep, cosine_decay
 from generative_core.training.contrastive_divergence import ContrastiveDivergenceStep
+from generative_core.training.steps import Average
 
 Build = Callable[[DataSet], Any]
 """The model for the events of a data set."""
@@ -23,6 +24,8 @@ class StepSettings:
     n_steps: int
     autocast: torch.dtype | None = None
     compile: bool = False
+    average: Average | None = None
+    """Over the processes that train together; None: this one trains alone."""
     seed: int = 0
 
 
@@ -36,6 +39,7 @@ def maximum_likelihood(model: HasLoss, recipe: "Recipe", settings: StepSettings)
         max_grad_norm=recipe.max_grad_norm,
         autocast=settings.autocast,
         compile=settings.compile,
+        average=settings.average,
         seed=settings.seed,
     )
 

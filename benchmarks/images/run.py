@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.data import DataSet, Split
-from benchmarks.images import files, pictures
+from benchmarks.images import files, launched, parallel, pictures
 from benchmarks.images.cases import CASES
 from benchmarks.images.config import ImageConfig
 from benchmarks.images.events import load_events
@@ -24,7 +24,7 @@ from benchmarks.images.recipes import Case, ClosedForm, Recipe, StepSettings, de
 from benchmarks.images.smoke import small
 from gail_suite.errors import InputError
 from gail_suite.run_directory import write_json
-from generative_core import ExponentialMovingAverage, fit, load_checkpoint, save_checkpoint
+from generative_core import ExponentialMovingAverage, MaximumLikelihoodStep, fit, load_checkpoint, save_checkpoint
 
 EVENTS_SEED = 0  # of the noise of the validation and the test images, where their treatment has any
 JUDGE_SEED = 700_001  # of the final estimates and of the samples
@@ -38,6 +38,8 @@ class Run:
     """
 
     def __init__(self, config: ImageConfig) -> None:
+        if config.model in EXPERIMENTS:
+            launched.require_one_process(config.model)
         if config.model not in CASES:
             raise InputError(f"there is no case {config.model!r}; choose among {', '.join([*CASES, *EXPERIMENTS])}")
         self.config = config
@@ -46,8 +48,10 @@ class Run:
             self.case = small(self.case)
         self.recipe = self.case.gpu if config.preset == "gpu" else self.case.cpu
         self._refuse_flags_without_effect()
-        self.device = find_device(config)
-        self.config = replace(config, device=str(self.device))  # a resume elsewhere must not change it silently
+        device = find_device(config)
+        self.config = replace(config, device=str(device))  # a resume elsewhere must not change it silently
+        self.team = parallel.join(device)
+        self.device = device if self.team is None else self.team.device
         if config.threads:
             torch.set_num_threads(config.threads)
         self.data: DataSet = load_events(config, self.case, self.recipe.max_side)
@@ -69,11 +73,22 @@ class Run:
             raise InputError(
                 f"{config.model} is trained in float32 and not compiled: leave --precision and --compile out"
             )
+        if not is_plain:
+            launched.require_one_process(config.model)
+
+    def follow(self, folder: Folder) -> None:
+        """Train, or go on, beside the main process, which does all else."""
+        assert isinstance(self.recipe, Recipe)
+        self._train(self.recipe, folder)
 
     def execute(self, folder: Folder) -> dict[str, Any]:
         """Train, or go on, then judge the best parameters; returns what result.json holds."""
         origin = folder.origin()  # before the training, which a damaged one would waste
-        trained = self._fit(folder) if isinstance(self.recipe, ClosedForm) else self._train(self.recipe, folder)
+        if isinstance(self.recipe, ClosedForm):
+            trained = self._fit(folder)
+        else:
+            trained = self._outcome(self.recipe, folder, self._train(self.recipe, folder))
+        n_processes = 1 if self.team is None else self.team.size
         began = time.monotonic()
         judged = self._judge()
         seconds_judging = time.monotonic() - began
@@ -89,8 +104,9 @@ class Run:
             "preset": self.config.preset,
             "seed": self.config.seed,
             **origin,
-            "device": device_name(self.device),
-            "threads": torch.get_num_threads(),
+            "device": device_name(self.device, n_processes),
+            "threads": torch.get_num_threads() * n_processes,
+            **({"processes": n_processes} if n_processes > 1 else {}),
             "precision": self.config.precision,
             "compile": self.config.compile,
             "data": {**self.data.provenance(), "pool": self.data.pool, "events_seed": EVENTS_SEED},
@@ -120,16 +136,19 @@ class Run:
         save_checkpoint(folder.best, {"model": self.model.state_dict()})
         return {"seconds": round(seconds, 2), "curve": []}
 
-    def _train(self, recipe: Recipe, folder: Folder) -> dict[str, Any]:
-        config = self.config
+    def _train(self, recipe: Recipe, folder: Folder) -> Looks:
+        config, team = self.config, self.team
         n_steps = config.steps or recipe.steps
         n_rows = len(self.data.labels("train"))
         if recipe.batch_size > n_rows:
             raise InputError(f"{self.data.name} has {n_rows} images, less than a batch of {recipe.batch_size}")
+        if team is not None:
+            team.require_even(recipe.batch_size)
         settings = StepSettings(
             n_steps=n_steps,
             autocast=torch.bfloat16 if config.precision == "bfloat16" else None,
             compile=config.compile,
+            average=None if team is None else team.average,
             seed=config.seed,
         )
         if recipe.prepare is not None:
@@ -139,7 +158,8 @@ class Run:
         parts: dict[str, Any] = {"step": step, "batches": batches}
         hooks: list[Callable[[int, dict[str, float]], None]] = []
         judged = self.model
-        if recipe.ema is not None:
+        is_main = team is None or team.is_main
+        if recipe.ema is not None and is_main:
             ema = ExponentialMovingAverage(self.model, decay=recipe.ema)
             parts["ema"] = ema
             hooks.append(ema)
@@ -158,17 +178,28 @@ class Run:
         if folder.last.exists():
             load_best(folder, self.model)  # to know now and not after the training that it is whole
             first_step = restore(folder, parts, looks)
-        hooks += [looks, Progress(f"{config.model} on {self.data.name}", n_steps, looks)]
+        hooks.append(looks if team is None else team.look(looks))
+        if is_main:
+            hooks.append(Progress(f"{config.model} on {self.data.name}", n_steps, looks))
         if not looks.is_enough:
+            stream: Iterator[tuple[Tensor, ...]] = batches
+            if team is not None:
+                assert isinstance(step, MaximumLikelihoodStep)
+                stream = team.parts(batches, step, seed=config.seed, first_step=first_step)
             with suppress(EnoughLooks):
-                fit(step, batches, n_steps, hooks, first_step=first_step)
+                fit(step, stream, n_steps, hooks, first_step=first_step)
+        if team is not None:
+            team.part()
+        return looks
+
+    def _outcome(self, recipe: Recipe, folder: Folder, looks: Looks) -> dict[str, Any]:
         load_best(folder, self.model)
         last = looks.rows[-1]
         return {
             "updates": last["step"],
             "best_update": looks.best["step"],
             "best_validation_nats": looks.best["nats"],
-            "epochs": round(last["step"] * recipe.batch_size / n_rows, 2),
+            "epochs": round(last["step"] * recipe.batch_size / len(self.data.labels("train")), 2),
             "seconds": last["seconds"],
             "seconds_looking": round(looks.seconds_looking, 1),
             "curve": looks.rows,
@@ -230,9 +261,10 @@ def find_device(config: ImageConfig) -> torch.device:
     return device
 
 
-def device_name(device: torch.device) -> str:
-    """cpu, or the accelerator's own name."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+def device_name(device: torch.device, n: int = 1) -> str:
+    """cpu, or the accelerator's own name, with their number where there are several."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return f"{n} x {name}" if n > 1 and device.type != "cpu" else name
 
 
 def count_parameters(model: nn.Module) -> int:

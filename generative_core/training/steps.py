@@ -4,7 +4,7 @@
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -17,6 +17,9 @@ from generative_core.objectives import CriticLoss
 from generative_core.protocols import HasLoss
 from generative_core.training.schedules import Schedule
 
+Average = Callable[[Sequence[Tensor]], None]
+"""Puts in the place of every tensor its mean over the processes that train one model together, the same in all."""
+
 
 class MaximumLikelihoodStep:
     """Minimise E_data[model.loss(x, context)], nats: -log p(x), minus its lower bound, or a denoiser's loss.
@@ -25,6 +28,9 @@ class MaximumLikelihoodStep:
     parameters, gradients and optimiser keep theirs.  `compile` hands the loss to `torch.compile`: worth its minute on a
     GPU.  Metrics: `loss`.  Raises FloatingPointError on a loss or a gradient that is not finite, before anything has
     moved.
+
+    `average` is called with the loss and the gradients before the optimiser's step: processes that begin with the same
+    parameters, and have parts of equal size of every batch, take the step that one process would take with all of it.
     """
 
     def __init__(
@@ -37,6 +43,7 @@ class MaximumLikelihoodStep:
         max_grad_norm: float | None = None,
         autocast: torch.dtype | None = None,
         compile: bool = False,
+        average: Average | None = None,
         seed: int = 0,
     ) -> None:
         if autocast not in (None, torch.bfloat16):
@@ -46,6 +53,7 @@ class MaximumLikelihoodStep:
         self.schedule = schedule
         self.max_grad_norm = max_grad_norm
         self.autocast = autocast
+        self.average = average
         self.optimiser = adam(model, lr, weight_decay=weight_decay)
         self.generator = private_generator(model, seed)
         self.n_updates = 0
@@ -55,10 +63,13 @@ class MaximumLikelihoodStep:
         self.model.train()
         with torch.autocast(x.device.type, dtype=self.autocast, enabled=self.autocast is not None):
             loss = self._loss(x, context, generator=self.generator).mean()
-        metrics = {"loss": loss.item()}
-        require_finite(metrics["loss"], f"the loss of {type(self.model).__name__}")
         self.optimiser.zero_grad()
         loss.backward()
+        loss = loss.detach()
+        if self.average is not None:
+            self.average([loss, *(p.grad for p in self.model.parameters() if p.grad is not None)])
+        metrics = {"loss": loss.item()}
+        require_finite(metrics["loss"], f"the loss of {type(self.model).__name__}")
         if self.schedule is not None:
             for group in self.optimiser.param_groups:
                 group["lr"] = self.lr * self.schedule(self.n_updates)

@@ -8,7 +8,6 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from filelock import FileLock
@@ -101,7 +100,6 @@ def test_a_stopped_sweep_tells_its_runs_and_leaves_the_rest(tmp_path, number):
     code = f"""
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from benchmarks.sweep import SweepConfig, run_sweep
 from gail_suite.cli import run_verb
 from tests.benchmarks.test_sweep import case
@@ -126,55 +124,3 @@ run_verb(lambda: run_sweep([case(folder, "wait", "a"), case(folder, "wait", "b")
 def test_numbers_that_make_no_sense_are_refused(settings):
     with pytest.raises(InputError, match=f"--{next(iter(settings))}"):
         run_sweep([], SweepConfig(**settings))
-
-
-class FakeRay:
-    """A cluster of one that runs a task when it is given."""
-
-    def __init__(self) -> None:
-        self.settings: dict = {}
-        self.is_up = False
-
-    def init(self, **settings) -> None:
-        if settings.get("address") == "nowhere:1":
-            raise ConnectionError("nobody there")
-        self.settings, self.is_up = settings, True
-
-    def remote(self, **resources):
-        self.resources = resources
-        return lambda function: SimpleNamespace(remote=function)
-
-    def get(self, values):
-        return values
-
-    def shutdown(self) -> None:
-        self.is_up = False
-
-
-def test_a_cluster_s_tasks_are_the_cases_with_their_processors(tmp_path, monkeypatch):
-    ray = FakeRay()
-    monkeypatch.setitem(sys.modules, "ray", ray)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
-    cases = [case(Path("here")), case(Path("here"), "fail", "two")]
-    failed = run_sweep(cases, SweepConfig(ray="head:6379", threads=2))
-    assert (ray.settings["address"], ray.resources["num_cpus"], ray.is_up) == ("head:6379", 2, False)
-    assert json.loads((tmp_path / "here" / "one" / "evaluation.json").read_text())["threads"] == "2"
-    assert [line["exit_code"] for line in failed] == [3]
-    with pytest.raises(InputError, match="no Ray cluster answers"):
-        run_sweep(cases, SweepConfig(ray="nowhere:1"))
-
-
-@pytest.mark.slow
-def test_a_ray_cluster_runs_the_same_cases(tmp_path):
-    pytest.importorskip("ray", reason="the extra `scale` is not installed")
-    cases = [case(tmp_path), case(tmp_path, "fail", "two")]
-    failed = run_sweep(cases, SweepConfig(ray="local", threads=1))
-    assert cases[0].has_ended
-    assert [line["exit_code"] for line in failed] == [3]
-
-
-def test_ray_where_it_is_not_installed_says_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(InputError, match="scale"):
-        run_sweep([case(tmp_path)], SweepConfig(ray="local"))

@@ -54,6 +54,21 @@ def test_weight_decay_pulls_by_the_step_size_times_the_parameter():
     assert_close(decayed.loc - plain.loc, torch.tensor([-0.15, 0.1]))
 
 
+def test_a_half_of_a_batch_averaged_with_the_other_is_the_step_of_the_whole():
+    x = data()
+    halves, whole, other = (ToyGaussian([0.0, 0.0]) for _ in range(3))
+    loss = other.loss(x[50:]).mean()
+    loss.backward()
+
+    def average(tensors):
+        for mine, theirs in zip(tensors, [loss.detach(), *(p.grad for p in other.parameters())], strict=True):
+            mine.add_(theirs).div_(2)
+
+    said = MaximumLikelihoodStep(halves, lr=0.1, max_grad_norm=0.5, average=average)(x[:50])
+    assert said["loss"] == pytest.approx(MaximumLikelihoodStep(whole, lr=0.1, max_grad_norm=0.5)(x)["loss"], rel=1e-5)
+    assert_close(halves.state_dict(), whole.state_dict())
+
+
 def test_a_likelihood_that_is_not_finite_changes_nothing():
     model = ToyGaussian([0.0, 0.0])
     with pytest.raises(FloatingPointError, match="ToyGaussian"):

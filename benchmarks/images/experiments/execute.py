@@ -10,6 +10,7 @@ from benchmarks.images.experiments.cases import EXPERIMENTS
 from benchmarks.images.experiments.experiment import Experiment, Size
 from benchmarks.images.experiments.lab import Lab
 from benchmarks.images.folder import Folder
+from benchmarks.images.launched import require_one_process
 from benchmarks.images.run import device_name, find_device
 from gail_suite.errors import InputError
 from gail_suite.run_directory import write_json
@@ -22,6 +23,7 @@ class ExperimentRun:
     """
 
     def __init__(self, config: ImageConfig) -> None:
+        require_one_process(config.model)
         self.config = config
         self.experiment: Experiment = EXPERIMENTS[config.model]
         given = {
