@@ -257,6 +257,13 @@ def test_settings_of_a_run_that_no_flag_could_have_given_are_refused(setting, va
         command_line.main(["--resume", str(tmp_path)])
 
 
+def test_a_result_of_something_else_is_refused_with_the_remedy(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(asdict(ImageConfig(model="fvsbn"))))
+    (tmp_path / "result.json").write_text('{"benchmark": "images", "model": "fvsbn", "curve": 3}')
+    with pytest.raises(InputError, match=r"is not what this benchmark writes .*; delete it and give --resume"):
+        command_line.main(["--resume", str(tmp_path)])
+
+
 def test_config_that_is_no_json_is_named_once(tmp_path):
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(InputError, match="is damaged") as caught:
