@@ -139,7 +139,32 @@ def study(**changes: Any) -> dict[str, Any]:
     return {"env": "Ant-v4", "study": "reward", "rows": rows, "command": command, "failed": []} | changes
 
 
-MADE = {"imitation": imitation, "images": image, "experiments": experiment, "studies": study}
+def scaling(**changes: Any) -> dict[str, Any]:
+    """A line that rises as the square root, and a critic whose updates cost the same."""
+
+    def line(ys: dict[int, float]) -> dict[str, Any]:
+        points = [{"x": x, "y": y, "per_round": [y / 2, y, 3 * y]} for x, y in ys.items()]
+        return {"label": "1 thread", "threads": 1, "points": points}
+
+    envs = {"title": "envs", "x": "environments", "y": "env steps/s", "lines": [line({1: 50.0, 4: 100.0, 16: 200.0})]}
+    critic = {"title": "critic", "x": "pairs", "y": "ms an update", "lines": [line({100: 2.0, 1000: 2.1})]}
+    return {
+        "benchmark": "throughput/scaling",
+        "command": "python -m benchmarks.throughput scaling",
+        "commit": "abc1234",
+        "cores": 2,
+        "env": "Ant-v4",
+        "plots": {"envs": envs, "critic": critic},
+    } | changes
+
+
+MADE = {
+    "imitation": imitation,
+    "images": image,
+    "experiments": experiment,
+    "studies": study,
+    "throughput-scaling": scaling,
+}
 
 
 def source(kind: str, data: Any, name: str | None = None) -> Source:

@@ -91,6 +91,10 @@ def at(data: Any, path: str, value: Any) -> Any:
         ("experiments", "judges/fashion-mnist/accuracy_on_real", 1.5, "less than or equal to 1"),
         ("experiments", "seconds", 10.0, "its trainings took 90 s of 10 s in all"),
         ("experiments", "paper", "javascript:alert(1)", "paper: String should match pattern"),
+        ("throughput-scaling", "plots/envs/lines/0/points/1/y", 99.0, "y at 4 is 99, and per_round give 100"),
+        ("throughput-scaling", "plots/envs/lines/0/points/1/x", 1, "1 thread has one x twice"),
+        ("throughput-scaling", "plots/envs/lines/0/points/1/x", 20, "1 thread goes back"),
+        ("throughput-scaling", "plots/envs/lines/0/points/1/per_round/0", 0.0, "greater than 0"),
         ("studies", "rows/1/curve/1/0", 9000, "curve goes beyond the end of the run"),
     ],
 )
