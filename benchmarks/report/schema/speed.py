@@ -3,12 +3,10 @@
 from statistics import median
 from typing import Annotated, Literal
 
-from pydantic import Field, FiniteFloat, PositiveInt
+from pydantic import Field, PositiveInt
 from pydantic import model_validator as law
 
-from benchmarks.report.schema.parts import Amount, Origin, Part, Text, agree, require_rising
-
-Positive = Annotated[FiniteFloat, Field(gt=0)]
+from benchmarks.report.schema.parts import Amount, Count, Origin, Part, Positive, Text, agree, require_rising
 
 
 class Measured(Origin):
@@ -85,7 +83,7 @@ class ThroughputCore(Measured):
 
 
 class Point(Part):
-    x: PositiveInt
+    x: Annotated[Count, Field(gt=0)]
     y: Positive
     per_round: Annotated[list[Positive], Field(min_length=1)]
 
