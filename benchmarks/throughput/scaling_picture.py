@@ -24,7 +24,7 @@ def draw(result: dict[str, Any], path: Path) -> None:
     for axes in cells[len(result["plots"]) :]:
         axes.axis("off")
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=90, format="png")
+        figure.savefig(temporary, dpi=90, format="png", pil_kwargs={"optimize": True})
 
 
 def _draw_plot(axes: Any, plot: dict[str, Any]) -> None:
@@ -59,10 +59,11 @@ def _draw_plot(axes: Any, plot: dict[str, Any]) -> None:
 def short(value: float, position: int | None = None) -> str:
     """A tick's label.
 
-    >>> short(0.5), short(20), short(20_000), short(2e6)
-    ('0.5', '20', '20k', '2M')
+    >>> short(0.5), short(1024), short(20_000), short(2e6)
+    ('0.5', '1024', '20k', '2M')
     """
     for limit, unit in ((1e6, "M"), (1e3, "k")):
-        if value >= limit:
-            return f"{value / limit:g}{unit}"
+        part = f"{value / limit:g}"
+        if value >= limit and len(part) <= 3:
+            return part + unit
     return f"{value:g}"

@@ -184,7 +184,7 @@ def test_the_readme_links_the_picture_beside_the_result():
 
 
 def test_labels_of_ticks_are_short():
-    assert [scaling_picture.short(x) for x in (0.5, 20, 2000, 300_000, 2e6)] == ["0.5", "20", "2k", "300k", "2M"]
+    assert [scaling_picture.short(x) for x in (0.5, 1024, 2000, 3e5, 2e6)] == ["0.5", "1024", "2k", "300k", "2M"]
 
 
 @pytest.mark.parametrize(
