@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -124,7 +124,7 @@ def _best_product(device: torch.device, dtype: torch.dtype) -> float:
     while side <= LARGEST_SIDE:
         a = torch.rand(side, side, device=device, dtype=dtype)
         out = torch.empty_like(a)
-        seconds = _seconds(lambda a=a, out=out: torch.mm(a, a, out=out), device)
+        seconds = _seconds(partial(torch.mm, a, a, out=out), device)
         best = max(best, 2 * side**3 / seconds)
         if seconds > BUDGET:
             break
