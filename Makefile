@@ -51,6 +51,7 @@ bench-throughput: .venv/installed-bench
 	.venv/bin/python -m benchmarks.throughput envs --json benchmarks/results/throughput-envs.json $(ARGS)
 	.venv/bin/python -m benchmarks.throughput gail --json benchmarks/results/throughput-gail.json
 	.venv/bin/python -m benchmarks.throughput core --json benchmarks/results/throughput-core.json
+	.venv/bin/python -m benchmarks.throughput scaling --json benchmarks/results/throughput-scaling.json
 
 report: .venv/installed-report
 	.venv/bin/python -m benchmarks.report $(ARGS)

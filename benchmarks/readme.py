@@ -33,6 +33,13 @@ def commands(results: list[dict[str, Any]]) -> str:
     return "\n".join(f"- `{command}`" for command in sorted({found["command"] for found in results}))
 
 
+def scaling(found: dict[str, Any], picture: Path) -> str:
+    """The plots, what a reader would ask of them, and the command."""
+    titles = ", ".join(dict.fromkeys(f"{plot['y']} over {plot['x']}" for plot in found["plots"].values()))
+    shown = f"![How cost grows: {titles}]({picture.relative_to(README.parent)})"
+    return "\n\n".join([shown, *tables.flatness(found), f"`{found['command']}`"])
+
+
 def sections() -> dict[str, str]:
     """Marker -> what belongs there; only for the results that exist."""
     found = [json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))]
@@ -55,6 +62,9 @@ def sections() -> dict[str, str]:
             written[f"throughput {name}"] = table(result := json.loads(path.read_text())).markdown()
             if name == "gail":
                 written[f"throughput {name}"] += f"\n\n{tables.gail_beside_imitation(result)}"
+    path = RESULTS / "throughput-scaling.json"
+    if path.exists():
+        written["throughput scaling"] = scaling(json.loads(path.read_text()), path.with_suffix(".png"))
     campaigns = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("reliability-*.json"))]
     if campaigns:
         written["reliability"] = "\n\n".join(

@@ -12,6 +12,7 @@ from benchmarks.throughput import training as learners
 from benchmarks.throughput.cases import LABELS
 from envs import reference_returns
 
+FLAT = 1.25  # times as long is within what a shared machine adds
 FEW_SEEDS = 3  # with fewer, an interval over seeds says next to nothing
 
 
@@ -199,6 +200,42 @@ def throughput_core(result: Result) -> Table:
     ]
     head = f"model, peer; batch {result['batch']}, {result['threads']} thread{'s' if result['threads'] > 1 else ''}"
     return Table([head, "ours", "peer", "ours / peer", "parameters"], rows)
+
+
+def throughput_scaling(result: Result) -> Table:
+    """A row a line: where it begins and ends, and as which power of x it grows, in all and over its last two points."""
+    rows = []
+    for plot in result["plots"].values():
+        for line in plot["lines"]:
+            points = [(point["x"], point["y"]) for point in line["points"]]
+            ends = [f"{y:,.4g} at {x:,}" for x, y in (points[0], points[-1])]
+            powers = [_power(points), _power(points[-2:])]
+            rows.append(Row([plot["title"], line["label"], f"{plot['y']} over {plot['x']}", *ends, *powers], [result]))
+    header = ("plot", "line", "y over x", "first", "last", "power of x", "at the end")
+    return Table(header, rows, n_text=3)
+
+
+def flatness(result: Result) -> list[str]:
+    """What a critic's update costs with the most demonstrations beside the fewest, in a sentence; none if unmeasured.
+
+    It sees a batch of them, so it should cost the same.
+    """
+    found = []
+    for line in result["plots"].get("critic", {}).get("lines", []):
+        first, last = line["points"][0], line["points"][-1]
+        ratio = last["y"] / first["y"]
+        verdict = "flat, as it should be" if ratio < FLAT else "not flat"
+        times = f"{first['y']:.2f} ms with {first['x']:,} demonstrated pairs and {last['y']:.2f} ms with {last['x']:,}"
+        found.append(f"An update of the critic takes {times}: {ratio:.2f} times as long, {verdict}.")
+    return found
+
+
+def _power(points: Sequence[tuple[float, float]]) -> str:
+    """The slope of log y over log x, by least squares."""
+    if len(points) < 2:
+        return "-"
+    xs, ys = np.log(np.array(points, dtype=np.float64)).T
+    return f"{np.polyfit(xs, ys, 1)[0]:.2f}"
 
 
 def _rate(row: dict[str, Any] | None, *, with_share: bool) -> str:

@@ -100,8 +100,21 @@ def _print_case(result: dict[str, Any], path: Path) -> None:
         table.add_row("paper", f"{published.nats:.2f}", *(("",) if bits else ()), "10,000", published.about)
     console = Console(width=max(Console().width, 100))
     console.print(table)
+    for what, found in (result.get("roofline") or {}).items():
+        console.print(f"[dim]{what}: {plain(roofline_line(found))}[/]", highlight=False)
     seconds = f"{result['training']['seconds']:.0f} s of training, {result['seconds_judging']:.0f} s of judging"
     console.print(f"[dim]{seconds}; all in[/] {plain(path)}")
+
+
+def roofline_line(found: dict[str, Any]) -> str:
+    """What was achieved beside the ceilings."""
+    product, ceilings = found["ceilings"]["product"], found["ceilings"]
+    return (
+        f"{found['images_per_s']:,.0f} images/s; {found['flops_per_s'] / 1e9:,.4g} GFLOP/s, "
+        f"{found['share_of_flops']:.1%} of a {product} product's {ceilings['flops_per_s'] / 1e9:,.4g}; at least "
+        f"{found['bytes_per_s'] / 1e9:,.3g} GB/s, {found['share_of_bytes']:.1%} of a copy's "
+        f"{ceilings['bytes_per_s'] / 1e9:,.3g}"
+    )
 
 
 def _short(recipe: Recipe | ClosedForm) -> str:

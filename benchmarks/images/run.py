@@ -1,5 +1,6 @@
 """One run of the benchmark: train, judge, write every file of the folder.  Exactly resumable."""
 
+import copy
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from benchmarks.images.looks import EnoughLooks, Looks, set_random_state
 from benchmarks.images.memory import PeakMemory
 from benchmarks.images.progress import Progress
 from benchmarks.images.recipes import Case, ClosedForm, Recipe, StepSettings, describe, maximum_likelihood
+from benchmarks.images.roofline import ceilings_for, place, synchronise, work_of_draw, work_of_update
 from benchmarks.images.smoke import small
 from gail_suite.errors import InputError
 from gail_suite.run_directory import write_json
@@ -94,6 +96,7 @@ class Run:
         seconds_judging = time.monotonic() - began
         began = time.monotonic()
         samples = self._samples()
+        synchronise(self.device)
         seconds_sampling = time.monotonic() - began
         pictures.draw_samples(samples, folder.samples_file, is_binary=self.data.is_binary)
         result = {
@@ -118,6 +121,7 @@ class Run:
             "seconds_judging": round(seconds_judging, 1),
             "files": files.sizes(self.model, self._events("test")[: files.N_IMAGES]),
             "peak_memory": self.memory.read(),
+            "roofline": self._roofline(trained, seconds_sampling),
             "curve": trained["curve"],
         }
         pictures.draw_curve(result, folder.curve_file)
@@ -138,18 +142,14 @@ class Run:
 
     def _train(self, recipe: Recipe, folder: Folder) -> Looks:
         config, team = self.config, self.team
-        n_steps = config.steps or recipe.steps
+        n_steps = self._n_steps(recipe)
         n_rows = len(self.data.labels("train"))
         if recipe.batch_size > n_rows:
             raise InputError(f"{self.data.name} has {n_rows} images, less than a batch of {recipe.batch_size}")
         if team is not None:
             team.require_even(recipe.batch_size)
-        settings = StepSettings(
-            n_steps=n_steps,
-            autocast=torch.bfloat16 if config.precision == "bfloat16" else None,
-            compile=config.compile,
-            average=None if team is None else team.average,
-            seed=config.seed,
+        settings = replace(
+            self._step_settings(recipe), compile=config.compile, average=None if team is None else team.average
         )
         if recipe.prepare is not None:
             recipe.prepare(self.model, self._events("train"))
@@ -193,6 +193,7 @@ class Run:
         return looks
 
     def _outcome(self, recipe: Recipe, folder: Folder, looks: Looks) -> dict[str, Any]:
+        seconds_updating = looks.seconds - looks.seconds_looking
         load_best(folder, self.model)
         last = looks.rows[-1]
         return {
@@ -202,8 +203,20 @@ class Run:
             "epochs": round(last["step"] * recipe.batch_size / len(self.data.labels("train")), 2),
             "seconds": last["seconds"],
             "seconds_looking": round(looks.seconds_looking, 1),
+            "seconds_an_update": seconds_updating / last["step"],
             "curve": looks.rows,
         }
+
+    def _n_steps(self, recipe: Recipe) -> int:
+        return self.config.steps or recipe.steps
+
+    def _step_settings(self, recipe: Recipe) -> StepSettings:
+        """Of one process, not compiled."""
+        return StepSettings(
+            n_steps=self._n_steps(recipe),
+            autocast=torch.bfloat16 if self.config.precision == "bfloat16" else None,
+            seed=self.config.seed,
+        )
 
     # -- what came of it -----------------------------------------------------------------------------------------------
 
@@ -214,6 +227,26 @@ class Run:
         if not math.isfinite(found.nats):
             raise FloatingPointError(f"the test images have {found.nats} nats")
         return found.as_dict(self.data)
+
+    def _roofline(self, trained: dict[str, Any], seconds_sampling: float) -> dict[str, Any] | None:
+        """What training and sampling achieved beside the device's ceilings; None for what is fitted in one go, and for
+        several processes, whose ceilings are not this one's.
+
+        The work is that of one more update of a copy, not compiled, since the counter sees no compiled operation, and
+        of one more draw.
+        """
+        if not isinstance(self.recipe, Recipe) or self.team is not None:
+            return None
+        recipe, device = self.recipe, self.device
+        step = recipe.make_step(copy.deepcopy(self.model), recipe, self._step_settings(recipe))
+        batch = next(self.data.batches(recipe.batch_size, seed=self.config.seed, device=device))
+        update, draw = work_of_update(step, batch), work_of_draw(self.model, self._samples)
+        dtype = torch.bfloat16 if self.config.precision == "bfloat16" else torch.float32
+        seconds = trained["seconds_an_update"]
+        return {
+            "training": place(update, seconds, recipe.batch_size, ceilings_for(update, device, dtype)),
+            "sampling": place(draw, seconds_sampling, N_SAMPLES, ceilings_for(draw, device, torch.float32)),
+        }
 
     def _events(self, split: Split) -> Tensor:
         return self.data.events(split, seed=EVENTS_SEED).to(self.device)

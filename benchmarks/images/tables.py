@@ -10,6 +10,8 @@ NATS_HEADER = ("-log p(x), nats", "ours, each seed", "paper", "estimate", "param
 FILES_HEADER = ("bytes an image", "model and coder", "-log2 p / 8", "PNG", "gzip", "decoded exactly")
 BITS_HEADER = ("bits/dim", "ours, each seed", "parameters", "minutes", "device")
 
+CEILINGS_HEADER = ("speed", "images/s", "GFLOP/s", "of a product's", "GB/s, at least", "of a copy's", "device")
+
 
 def nats(results: Iterable[Result]) -> Table:
     """A row a model and data of binary images, the paper's figure beside it where it measured the same thing."""
@@ -47,6 +49,30 @@ def files(results: Iterable[Result]) -> Table:
         exact = "yes" if found["decoded_exactly"] else "NO"
         rows.append(Row([label, *(f"{size:.1f}" for size in each), exact], runs[:1]))
     return Table(FILES_HEADER, rows)
+
+
+def ceilings(results: Iterable[Result]) -> Table:
+    """Two rows a model whose runs have them: what training and sampling achieved beside the device's ceilings."""
+    shown = (
+        lambda found: f"{found['images_per_s']:,.0f}",
+        lambda found: f"{found['flops_per_s'] / 1e9:,.4g}",
+        lambda found: f"{found['share_of_flops']:.1%}",
+        lambda found: f"{found['bytes_per_s'] / 1e9:,.3g}",
+        lambda found: f"{found['share_of_bytes']:.1%}",
+    )
+    rows = [
+        Row(
+            [
+                f"{label}, {what}",
+                *(", ".join(show(run["roofline"][what]) for run in runs) for show in shown),
+                _cost(runs)[-1],
+            ],
+            runs,
+        )
+        for label, runs in groups(run for run in results if run.get("roofline"))
+        for what in ("training", "sampling")
+    ]
+    return Table(CEILINGS_HEADER, rows)
 
 
 def _estimate(test: dict[str, Any]) -> str:

@@ -42,6 +42,15 @@ def section(sources: Sequence[Source]) -> Section | None:
             tables.files(runs),
             CASES,
         ),
+        grid(
+            "images-ceilings",
+            "Beside the device's ceilings",
+            "FLOPs of products, convolutions and attention, as executed, beside the fastest matrix product of that "
+            "precision; bytes that an update or a draw moves at least (parameters, gradients, the optimiser's state, "
+            "the events), beside a copy. The ceilings were measured by the same process.",
+            tables.ceilings(runs),
+            CASES,
+        ),
     ]
     return Section(
         "images", "Likelihoods of images", "", [g for g in grids if g.lines], [*_curves(runs), *_samples(sources)]

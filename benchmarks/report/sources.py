@@ -12,7 +12,7 @@ from benchmarks.report.schema import problems
 from gail_suite.errors import InputError
 from gail_suite.run_directory import RunDirectory
 
-SPEED = ("throughput-envs", "throughput-gail", "throughput-core")
+SPEED = ("throughput-envs", "throughput-gail", "throughput-core", "throughput-scaling")
 FOLDERS = ("imitation", "studies", "images", "experiments")
 FILE = "file"  # where a result is told its own file's name
 IS_NAME = re.compile(r"[\w.+-]+")

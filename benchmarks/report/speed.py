@@ -13,6 +13,12 @@ MAKERS: dict[str, tuple[str, Callable[[Result], Table]]] = {
     KINDS[0]: ("Simulation alone", tables.throughput_envs),
     KINDS[1]: ("Training", tables.throughput_gail),
     KINDS[2]: ("The core beside its peers", tables.throughput_core),
+    KINDS[3]: ("How cost grows", tables.throughput_scaling),
+}
+
+ABOUT: dict[str, Callable[[Result], str]] = {
+    KINDS[1]: tables.gail_beside_imitation,
+    KINDS[3]: lambda result: " ".join(tables.flatness(result)),
 }
 
 
@@ -21,7 +27,7 @@ def section(sources: Sequence[Source]) -> Section | None:
     grids = []
     for kind, (title, make) in MAKERS.items():
         for result in sound(sources, kind):
-            about = tables.gail_beside_imitation(result) if kind == "throughput-gail" else ""
+            about = ABOUT[kind](result) if kind in ABOUT else ""
             lens = Lens(lambda run: SPEED, partial(_tasks, kind), lambda run: None)
             grids.append(grid(kind, title, about, make(result), lens))
     about = "Medians of turns within one run; the ratios hold from one machine to another, steps per second do not."
@@ -29,6 +35,6 @@ def section(sources: Sequence[Source]) -> Section | None:
 
 
 def _tasks(kind: str, run: Result) -> list[str]:
-    if kind == "throughput-gail":
+    if kind in ("throughput-gail", "throughput-scaling"):
         return [run["env"]]
     return sorted(run["results"]) if kind == "throughput-envs" else []

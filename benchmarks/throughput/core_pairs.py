@@ -31,7 +31,6 @@ LR = 1e-3
 N_LAYERS = 5  # of the autoregressive flows
 N_COUPLINGS = 8
 GAME_LR, GAME_BETAS = 2e-4, (0.5, 0.999)
-GAME_CHANNELS = (64, 32)
 LATENT = 32
 
 
@@ -46,6 +45,8 @@ class Sizes:
     """Width of every hidden layer."""
     side: int = 28
     """Of the images."""
+    channels: tuple[int, ...] = (64, 32)
+    """Of the convolutions of a game's players, the widest first."""
     images: int = 16
     """Drawn in one call of a sampler."""
 
@@ -218,7 +219,7 @@ def draw(model: AbstractPixelModel, sizes: Sizes, *, cached: bool) -> Contender:
 def game(kind: Callable[..., AbstractGAN], sizes: Sizes) -> tuple[AbstractGAN, Tensor]:
     """A game on grey images, and a batch of them."""
     x = 2 * bits(sizes) - 1
-    return kind(x.shape[1:], channels=GAME_CHANNELS), x
+    return kind(x.shape[1:], channels=sizes.channels), x
 
 
 def our_game(kind: Callable[..., AbstractGAN], sizes: Sizes) -> Contender:

@@ -78,8 +78,24 @@ def image(model: str = "made", seed: int = 0, nats: float = 88.5, **changes: Any
         "test": {"nats": nats, "standard_error": 0.5, "n": 10_000, "estimator": "exact"},
         "seconds_judging": 5.0,
         "files": None,
+        "roofline": {"training": achieved(), "sampling": achieved()},
         "curve": [{"step": 10, "validation_nats": 100.0, "seconds": 40.0}],
     } | changes
+
+
+def achieved() -> dict[str, Any]:
+    """Half of the product's speed, a tenth of the copy's."""
+    return {
+        "seconds": 0.01,
+        "images_per_s": 10_000.0,
+        "flops": 500_000_000,
+        "flops_per_s": 5e10,
+        "share_of_flops": 0.5,
+        "bytes_lower_bound": 10_000_000,
+        "bytes_per_s": 1e9,
+        "share_of_bytes": 0.1,
+        "ceilings": {"flops_per_s": 1e11, "bytes_per_s": 1e10, "product": "float32"},
+    }
 
 
 def experiment(model: str = "dcgan", seed: int = 0, fid: float = 50.0, **changes: Any) -> dict[str, Any]:
@@ -139,7 +155,32 @@ def study(**changes: Any) -> dict[str, Any]:
     return {"env": "Ant-v4", "study": "reward", "rows": rows, "command": command, "failed": []} | changes
 
 
-MADE = {"imitation": imitation, "images": image, "experiments": experiment, "studies": study}
+def scaling(**changes: Any) -> dict[str, Any]:
+    """A line that rises as the square root, and a critic whose updates cost the same."""
+
+    def line(ys: dict[int, float]) -> dict[str, Any]:
+        points = [{"x": x, "y": y, "per_round": [y / 2, y, 3 * y]} for x, y in ys.items()]
+        return {"label": "1 thread", "threads": 1, "points": points}
+
+    envs = {"title": "envs", "x": "environments", "y": "env steps/s", "lines": [line({1: 50.0, 4: 100.0, 16: 200.0})]}
+    critic = {"title": "critic", "x": "pairs", "y": "ms an update", "lines": [line({100: 2.0, 1000: 2.1})]}
+    return {
+        "benchmark": "throughput/scaling",
+        "command": "python -m benchmarks.throughput scaling",
+        "commit": "abc1234",
+        "cores": 2,
+        "env": "Ant-v4",
+        "plots": {"envs": envs, "critic": critic},
+    } | changes
+
+
+MADE = {
+    "imitation": imitation,
+    "images": image,
+    "experiments": experiment,
+    "studies": study,
+    "throughput-scaling": scaling,
+}
 
 
 def source(kind: str, data: Any, name: str | None = None) -> Source:

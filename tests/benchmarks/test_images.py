@@ -11,13 +11,14 @@ import pytest
 import torch
 
 from benchmarks.images import __main__ as command_line
-from benchmarks.images import progress, report
+from benchmarks.images import progress, report, roofline
 from benchmarks.images.cases import CASES
 from benchmarks.images.config import ImageConfig, config_from_dict
 from benchmarks.images.evaluation import AnnealedImportance, Evaluation, Exact, ImportanceWeighted
 from benchmarks.images.events import load_events
 from benchmarks.images.recipes import Case, ClosedForm, Recipe, StepSettings, persistent_chains
 from benchmarks.provenance import anywhere
+from benchmarks.report.schema import problems
 from gail_suite.errors import InputError
 from generative_core import FVSBN, VAE, Bernoulli, Gaussian, load_checkpoint, save_checkpoint
 from generative_core.markov_chain.rbm import RBM
@@ -63,7 +64,7 @@ TINY_CASES = {
 KEYS = {
     "benchmark", "model", "class", "about", "preset", "seed", "command", "date", "commit", "cores", "processor",
     "load_average_before", "versions", "device", "threads", "precision", "compile", "data", "parameters", "recipe",
-    "training", "test", "samples", "seconds_judging", "peak_memory",
+    "training", "test", "samples", "seconds_judging", "peak_memory", "roofline",
     "files", "curve",
 }  # fmt: skip
 
@@ -73,6 +74,8 @@ def tiny_cases(monkeypatch):
     """In the place of the real ones, which are CASES here."""
     monkeypatch.setattr("benchmarks.images.run.CASES", TINY_CASES)
     monkeypatch.setattr("benchmarks.images.report.CASES", TINY_CASES)
+    monkeypatch.setattr(roofline, "BUDGET", 0.001)
+    monkeypatch.setattr(roofline, "COPIED_BYTES", 2**16)
     random_state = torch.get_rng_state()
     yield
     torch.set_rng_state(random_state)
@@ -110,6 +113,8 @@ def test_result_is_complete(model, tmp_path, capsys):
     assert 0 < result["test"]["standard_error"] < 10
     assert result["peak_memory"]["bytes"] > 1e6
     assert result["parameters"] > 10
+    assert (result["roofline"] is None) == (model == "gaussian")
+    assert problems("images", result) == []
     assert (result["files"] is not None) == (model == "fvsbn")
     assert (tmp_path / "run" / "samples.png").stat().st_size > 100
     assert (tmp_path / "run" / "curve.png").exists() == bool(result["curve"])

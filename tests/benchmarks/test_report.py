@@ -51,6 +51,17 @@ def test_what_agrees_has_no_problem(kind):
     assert schema.problems(kind, MADE[kind]()) == []
 
 
+@pytest.mark.parametrize("value", [..., None])
+def test_results_from_before_the_ceilings_are_sound(value, undrawn):
+    old = source("images", at(image(), "roofline", value))
+    assert old.problems == ()
+    slugs = [grid.slug for _, grid in page.make([old]).grids()]
+    assert "images-ceilings" not in slugs
+    grids = [grid for _, grid in page.make([source("images", image())]).grids() if grid.slug == "images-ceilings"]
+    shown = [[cell.text for cell in line.cells[1:]] for line in grids[0].lines]
+    assert shown == [["10,000", "50", "50.0%", "1", "10.0%", "2 cores"]] * 2
+
+
 def at(data: Any, path: str, value: Any) -> Any:
     """A copy with one field changed, or without it where the value is `...`."""
     data = copy.deepcopy(data)
@@ -85,12 +96,21 @@ def at(data: Any, path: str, value: Any) -> Any:
         ("images", "test/bits_per_dim", 1.0, "test.bits_per_dim is 1"),
         ("images", "test/nats", math.inf, "test.nats is not a finite number"),
         ("images", "threads", True, "threads: Input should be a valid integer"),
+        ("images", "roofline/training/flops_per_s", 6e10, "flops_per_s is 6e+10, and its work and seconds give 5e+10"),
+        ("images", "roofline/sampling/share_of_bytes", 0.2, "share_of_bytes is 0.2, and its rate and ceiling give 0.1"),
+        ("images", "roofline/training/flops", 10**400, "less than or equal to"),
+        ("images", "roofline/training/seconds", 0.0, "greater than 0"),
         ("experiments", "rows/0/values/FID", -1.0, "FID of it is negative"),
         ("experiments", "rows/0/values/IS", 2.0, "IS is measured, and measures does not say what it is"),
         ("experiments", "judges/fashion-mnist/sha256", "abc", "judges.fashion-mnist.sha256: String should match"),
         ("experiments", "judges/fashion-mnist/accuracy_on_real", 1.5, "less than or equal to 1"),
         ("experiments", "seconds", 10.0, "its trainings took 90 s of 10 s in all"),
         ("experiments", "paper", "javascript:alert(1)", "paper: String should match pattern"),
+        ("throughput-scaling", "plots/envs/lines/0/points/1/y", 99.0, "y at 4 is 99, and per_round give 100"),
+        ("throughput-scaling", "plots/envs/lines/0/points/1/x", 1, "1 thread has one x twice"),
+        ("throughput-scaling", "plots/envs/lines/0/points/2/x", 10**400, "less than or equal to"),
+        ("throughput-scaling", "plots/envs/lines/0/points/1/x", 20, "1 thread goes back"),
+        ("throughput-scaling", "plots/envs/lines/0/points/1/per_round/0", 0.0, "greater than 0"),
         ("studies", "rows/1/curve/1/0", 9000, "curve goes beyond the end of the run"),
     ],
 )

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 from benchmarks.report.schema.images import Experiment, Images
 from benchmarks.report.schema.imitation import Imitation, Study
 from benchmarks.report.schema.parts import Part, Text
-from benchmarks.report.schema.speed import ThroughputCore, ThroughputEnvs, ThroughputGail
+from benchmarks.report.schema.speed import ThroughputCore, ThroughputEnvs, ThroughputGail, ThroughputScaling
 
 MAX_SHOWN = 3  # problems of one file
 
@@ -30,6 +30,7 @@ MODELS: dict[str, type[Part]] = {
     "throughput-envs": ThroughputEnvs,
     "throughput-gail": ThroughputGail,
     "throughput-core": ThroughputCore,
+    "throughput-scaling": ThroughputScaling,
     "failure": Failure,
 }
 

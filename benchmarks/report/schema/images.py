@@ -6,7 +6,17 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, FiniteFloat, NonNegativeInt, PositiveInt
 from pydantic import model_validator as law
 
-from benchmarks.report.schema.parts import Amount, Origin, Part, Text, agree, command_agrees, require_rising
+from benchmarks.report.schema.parts import (
+    Amount,
+    Count,
+    Origin,
+    Part,
+    Positive,
+    Text,
+    agree,
+    command_agrees,
+    require_rising,
+)
 
 Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -75,6 +85,37 @@ class ImageLook(Part):
     seconds: Amount
 
 
+class Ceilings(Part):
+    flops_per_s: Positive
+    bytes_per_s: Positive
+    product: Literal["float32", "tf32", "bfloat16"]
+
+
+class Achieved(Part):
+    seconds: Positive
+    images_per_s: Amount
+    flops: Count
+    flops_per_s: Amount
+    share_of_flops: Amount
+    bytes_lower_bound: Count
+    bytes_per_s: Amount
+    share_of_bytes: Amount
+    ceilings: Ceilings
+
+    @law(mode="after")
+    def _agrees(self) -> "Achieved":
+        for unit, work in (("flops", self.flops), ("bytes", self.bytes_lower_bound)):
+            rate, ceiling = getattr(self, f"{unit}_per_s"), getattr(self.ceilings, f"{unit}_per_s")
+            agree(f"{unit}_per_s", rate, work / self.seconds, "its work and seconds")
+            agree(f"share_of_{unit}", getattr(self, f"share_of_{unit}"), rate / ceiling, "its rate and ceiling")
+        return self
+
+
+class Roofline(Part):
+    training: Achieved
+    sampling: Achieved
+
+
 class Images(Made):
     data: ImageData
     parameters: PositiveInt
@@ -82,6 +123,7 @@ class Images(Made):
     test: ImageTest
     seconds_judging: Amount = 0.0
     files: Files | None = None
+    roofline: Roofline | None = None
     curve: list[ImageLook] = Field(default_factory=list)
 
     @law(mode="after")

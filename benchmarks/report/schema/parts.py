@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, 
 
 Text = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f]*$")]  # of one line
 Amount = Annotated[FiniteFloat, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, le=2**63)]
+Positive = Annotated[FiniteFloat, Field(gt=0)]
 
 
 class Part(BaseModel):

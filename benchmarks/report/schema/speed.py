@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt
 from pydantic import model_validator as law
 
-from benchmarks.report.schema.parts import Amount, Origin, Part, Text, agree
+from benchmarks.report.schema.parts import Amount, Count, Origin, Part, Positive, Text, agree, require_rising
 
 
 class Measured(Origin):
@@ -80,3 +80,40 @@ class ThroughputCore(Measured):
     batch: PositiveInt
     threads: PositiveInt
     results: list[Pair]
+
+
+class Point(Part):
+    x: Annotated[Count, Field(gt=0)]
+    y: Positive
+    per_round: Annotated[list[Positive], Field(min_length=1)]
+
+    @law(mode="after")
+    def _is_the_median(self) -> "Point":
+        agree(f"y at {self.x}", self.y, median(self.per_round), "per_round")
+        return self
+
+
+class ScalingLine(Part):
+    label: Text
+    threads: PositiveInt
+    points: Annotated[list[Point], Field(min_length=1)]
+
+    @law(mode="after")
+    def _rises(self) -> "ScalingLine":
+        xs = [point.x for point in self.points]
+        require_rising(self.label, xs, xs[-1])
+        if len(set(xs)) < len(xs):
+            raise ValueError(f"{self.label} has one x twice")
+        return self
+
+
+class ScalingPlot(Part):
+    title: Text
+    x: Text
+    y: Text
+    lines: Annotated[list[ScalingLine], Field(min_length=1)]
+
+
+class ThroughputScaling(Measured):
+    env: Text
+    plots: dict[str, ScalingPlot]
