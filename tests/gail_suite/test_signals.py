@@ -12,6 +12,8 @@ from benchmarks.reliability import kills
 from benchmarks.reliability.compare import compare_runs, leftovers
 from benchmarks.reliability.processes import Started
 from gail_suite import cli, recorder, signals, train
+from gail_suite.run_directory import RunDirectory
+from generative_core import load_checkpoint
 from tests.gail_suite.test_train_cli import FAST, demos, one_line, run
 
 __all__ = ["demos"]  # a fixture
@@ -128,19 +130,23 @@ def own_handlers():
 def test_a_look_that_is_cut_off_is_made_up_for(monkeypatch, capsys, tmp_path, demos, look):
     arguments = [*FAST, "--demos", demos, "--total-env-steps", 512, "--eval-every", 128]
     assert run(monkeypatch, train.main, *arguments, "--out", tmp_path / "unbroken") == 0
-    evaluate, looks = recorder.evaluate_policy, []
+    evaluate, looks, ended = recorder.evaluate_policy, [], []
 
     def interrupted(*args, **kwargs):
         looks.append(1)
         if len(looks) == look:
             send(signal.SIGINT)
-        return evaluate(*args, **kwargs)
+        ended.append(evaluate(*args, **kwargs))
+        return ended[-1]
 
     monkeypatch.setattr(recorder, "evaluate_policy", interrupted)
     broken = tmp_path / "broken"
     assert run(monkeypatch, train.main, *arguments, "--out", broken) == 130
     assert f"saved; go on with: python -m gail_suite.train --resume {broken}" in capsys.readouterr().err
     assert len(looks) == look
+    assert len(ended) == look - 1
+    saved = load_checkpoint(RunDirectory(broken).last)["recorder"]
+    assert saved["unlooked"]["env_steps"] == 128 * (look - 1)  # nothing of what was trained has to be done again
     assert run(monkeypatch, train.main, "--resume", broken) == 0
     assert compare_runs(tmp_path / "unbroken", broken) == []
 
@@ -162,7 +168,6 @@ def test_outside_of_the_rounds_it_ends_at_once_and_says_how_to_go_on(monkeypatch
 
 def test_a_run_in_use_is_refused_before_anything_is_loaded(monkeypatch, capsys, tmp_path):
     from gail_suite.config import TrainConfig
-    from gail_suite.run_directory import RunDirectory
 
     holder = RunDirectory.create(TrainConfig(env="Hopper-v4", out=str(tmp_path / "run")))
     monkeypatch.setitem(sys.modules, "gail_suite.session", None)  # loading it would raise
