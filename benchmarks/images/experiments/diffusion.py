@@ -136,7 +136,7 @@ def flow_matching(lab: Lab, size: Size) -> Sequence[Row]:
     rows: list[Row] = []
     drawn: dict[str, Tensor] = {}
     for name, trained in models.items():
-        for n in step_counts(lab, MIDPOINT_STEPS):
+        for n in step_counts(lab, MIDPOINT_STEPS)[::-1]:
             samples = draw(lab, task, trained, n)
             drawn[f"{name}, {n} midpoint steps"] = samples
             role: Role = "ours" if name == "straight paths" else "ablation"
