@@ -108,7 +108,7 @@ def test_the_page_loads_in_silence_sorts_and_filters(report, tmp_path):
             "descending": '[["FVSBN","MADE","MAF"],"descending"]',  # by number: as texts 9.5 would be the greatest
             "by name": '[["FVSBN","MADE","MAF"],["ascending","none"]]',
             "all sections": everything,
-            "flows": f'[["MAF"],["images"],"3 of {n_rows} rows"]',  # its own, and its training and sampling beside the ceilings
+            "flows": f'[["MAF"],["images"],"3 of {n_rows} rows"]',  # its own, and two beside the ceilings
             "hopper": '["imitation"]',
             "text": '[["FVSBN"],["images"]]',
             "reset": f"[{everything},true]",
