@@ -99,22 +99,19 @@ def test_the_page_loads_in_silence_sorts_and_filters(report, tmp_path):
     said = dict(line.split("=", 1) for line in unescape(title[1]).splitlines())
     n_rows = sum(len(grid.lines) for _, grid in report.grids())
     everything = '["imitation","studies","images","experiments"]'
-    assert (
-        said
-        == {
-            "before": '["MAF","MADE","FVSBN"]',
-            "ascending": '[["MAF","MADE","FVSBN"],"ascending"]',
-            "focused": "true",
-            "descending": '[["FVSBN","MADE","MAF"],"descending"]',  # by number: as texts 9.5 would be the greatest
-            "by name": '[["FVSBN","MADE","MAF"],["ascending","none"]]',
-            "all sections": everything,
-            "flows": f'[["MAF"],["images"],"3 of {n_rows} rows"]',  # its own, and two beside the ceilings
-            "hopper": '["imitation"]',
-            "text": '[["FVSBN"],["images"]]',
-            "reset": f"[{everything},true]",
-            "wide": "true",
-        }
-    )
+    assert said == {
+        "before": '["MAF","MADE","FVSBN"]',
+        "ascending": '[["MAF","MADE","FVSBN"],"ascending"]',
+        "focused": "true",
+        "descending": '[["FVSBN","MADE","MAF"],"descending"]',  # by number: as texts 9.5 would be the greatest
+        "by name": '[["FVSBN","MADE","MAF"],["ascending","none"]]',
+        "all sections": everything,
+        "flows": f'[["MAF"],["images"],"3 of {n_rows} rows"]',  # its own, and two beside the ceilings
+        "hopper": '["imitation"]',
+        "text": '[["FVSBN"],["images"]]',
+        "reset": f"[{everything},true]",
+        "wide": "true",
+    }
 
 
 @pytest.mark.parametrize("window", WINDOWS)
