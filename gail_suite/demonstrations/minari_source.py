@@ -7,6 +7,7 @@ import numpy as np
 from gail_suite.demonstrations.dataset import Demonstrations
 from gail_suite.demonstrations.episodes import Episode, make_demonstrations
 from gail_suite.errors import InputError
+from gail_suite.run_directory import read_json
 
 
 def load(dataset_id: str, env_id: str | None) -> Demonstrations:
@@ -38,13 +39,12 @@ def load(dataset_id: str, env_id: str | None) -> Demonstrations:
 def _check_record(dataset_id: str) -> None:
     """What Minari takes on trust: it makes an index of as many episodes as the record promises, and where the record
     has no spaces it makes the environment, which calls whatever function the record names."""
-    from minari.dataset.minari_storage import MinariStorage
     from minari.storage.datasets_root_dir import get_dataset_path
 
     folder = Path(get_dataset_path(dataset_id)) / "data"
     if not folder.is_dir():
         raise FileNotFoundError(folder)
-    record = MinariStorage.read_raw_metadata(folder)
+    record = read_json(folder / "metadata.json")
     for space in ("observation_space", "action_space"):
         if not isinstance(record.get(space), str):
             raise ValueError(f"its record has no {space}")

@@ -229,7 +229,7 @@ def test_the_reward_model_is_shown_recent_steps_once_a_round():
     watching = Watching()
     trained = GAIL("Humanoid-v4", humanoid_demonstrations(), config, reward_model=watching).learn(128)
     assert [len(policy.obs) for policy in watching.shown] == [32, 40, 40, 40]
-    assert np.abs(watching.shown[-1].acts).max() <= 0.4
+    assert np.abs(watching.shown[-1].acts).max() <= np.float32(0.4)
     newest = trained.learner.replay_buffer.observations[31]  # the last step of four environments
     np.testing.assert_array_equal(watching.shown[-1].obs[-4:], newest)
     assert len(trained.learner.rewards) == 32
