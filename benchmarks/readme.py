@@ -1,4 +1,4 @@
-"""python -m benchmarks.readme: write the README's tables and docs/systems.md from the JSON in benchmarks/results/."""
+"""python -m benchmarks.readme: write the tables of the README and of docs/ from the JSON in benchmarks/results/."""
 
 import json
 import re
@@ -12,13 +12,16 @@ from benchmarks.images.experiments import tables as of_experiments
 from benchmarks.images.report import KEPT_EXPERIMENTS, PICTURES
 from benchmarks.imitation.study import KEPT, markdown
 from benchmarks.reliability import tables as of_reliability
+from benchmarks.throughput.scaling_picture import draw as draw_scaling
 from gail_suite.cli import run_verb
 from gail_suite.errors import InputError
 from gail_suite.run_directory import write_text
 
-README = Path(__file__).parents[1] / "README.md"
+DOCS = Path(__file__).parents[1] / "docs"
+PAGES = (DOCS.with_name("README.md"), DOCS / "results.md", DOCS / "reliability.md")
+SYSTEMS = DOCS / "systems.md"
+SCALING = DOCS / "scaling.png"
 THROUGHPUT = {"envs": tables.throughput_envs, "gail": tables.throughput_gail, "core": tables.throughput_core}
-SYSTEMS = README.with_name("docs") / "systems.md"
 
 
 def study_table(found: dict[str, Any]) -> str:
@@ -33,10 +36,10 @@ def commands(results: list[dict[str, Any]]) -> str:
     return "\n".join(f"- `{command}`" for command in sorted({found["command"] for found in results}))
 
 
-def scaling(found: dict[str, Any], picture: Path) -> str:
+def scaling(found: dict[str, Any]) -> str:
     """The plots, what a reader would ask of them, and the command."""
     titles = ", ".join(dict.fromkeys(f"{plot['y']} over {plot['x']}" for plot in found["plots"].values()))
-    shown = f"![How cost grows: {titles}]({picture.relative_to(README.parent)})"
+    shown = f"![How cost grows: {titles}]({SCALING.name})"
     return "\n\n".join([shown, *tables.flatness(found), f"`{found['command']}`"])
 
 
@@ -45,6 +48,7 @@ def sections() -> dict[str, str]:
     found = [json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))]
     written = {}
     if found:
+        written["imitation newest"] = tables.imitation(tables.newest(found)).markdown()
         written["imitation"] = tables.imitation(found).markdown()
         written["imitation commands"] = commands(found)
     studies = [json.loads(path.read_text()) for path in sorted(KEPT.glob("*.json"))]
@@ -64,7 +68,7 @@ def sections() -> dict[str, str]:
                 written[f"throughput {name}"] += f"\n\n{tables.gail_beside_imitation(result)}"
     path = RESULTS / "throughput-scaling.json"
     if path.exists():
-        written["throughput scaling"] = scaling(json.loads(path.read_text()), path.with_suffix(".png"))
+        written["throughput scaling"] = scaling(json.loads(path.read_text()))
     campaigns = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("reliability-*.json"))]
     if campaigns:
         written["reliability"] = "\n\n".join(
@@ -73,21 +77,28 @@ def sections() -> dict[str, str]:
     return written
 
 
-def fill(text: str, written: dict[str, str]) -> str:
-    """Replace what stands between `<!-- name -->` and `<!-- end -->`.  Raises InputError where a marker is missing."""
+def fill(pages: dict[Path, str], written: dict[str, str]) -> dict[Path, str]:
+    """Replace what stands between `<!-- name -->` and `<!-- end -->`.  Raises InputError for what has no place."""
+    pages = dict(pages)
     for name, content in written.items():
         pattern = re.compile(rf"(<!-- {re.escape(name)} -->\n).*?(<!-- end -->)", re.DOTALL)
-        if not pattern.search(text):
-            raise InputError(f"the README has no section '<!-- {name} -->' ... '<!-- end -->'; put the two lines in")
-        text = pattern.sub(lambda match, content=content: f"{match[1]}{content}\n{match[2]}", text)  # type: ignore[misc]
-    return text
+        places = [page for page, text in pages.items() if pattern.search(text)]
+        if not places:
+            named = ", ".join(page.name for page in pages)
+            raise InputError(f"no section '<!-- {name} -->' ... '<!-- end -->' in {named}; put the two lines into one")
+        for page in places:
+            pages[page] = pattern.sub(lambda match, content=content: f"{match[1]}{content}\n{match[2]}", pages[page])  # type: ignore[misc]
+    return pages
 
 
 def main() -> int:
-    write_text(README, fill(README.read_text(), sections()))
+    for page, text in fill({page: page.read_text() for page in PAGES}, sections()).items():
+        write_text(page, text)
     experiments = [json.loads(path.read_text()) for path in sorted(KEPT_EXPERIMENTS.glob("*.json"))]
     if experiments:
         write_text(SYSTEMS, of_experiments.page(experiments, PICTURES))
+    if (costs := RESULTS / "throughput-scaling.json").exists():
+        draw_scaling(json.loads(costs.read_text()), SCALING)
     return 0
 
 

@@ -107,6 +107,16 @@ def _scores(groups: Sequence[Sequence[Result]], policy: str = "policy") -> list[
     return [np.array(scores, dtype=np.float64) for scores in known if scores]
 
 
+def newest(results: Iterable[Result]) -> list[Result]:
+    """Of each task and amount of demonstrations the runs of the version that ran last, whatever their length."""
+    groups = grouped(results, lambda run: (run["env"], run["n_demos"], run["subsample"], run["warm_start"]))
+    kept = []
+    for runs in groups.values():
+        last = commit_of(max(runs, key=lambda run: run.get("began") or ""))
+        kept += [run for run in runs if commit_of(run) == last]
+    return kept
+
+
 def task_and_data(run: Result) -> tuple:
     pairs = run["pairs"] if run["subsample"] > 1 else 0  # whole demonstrations differ in length by falls alone
     return run["env"], run["n_demos"], run["subsample"], run["warm_start"], run["env_steps"], pairs

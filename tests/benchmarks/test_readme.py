@@ -66,12 +66,21 @@ def test_seeds_of_one_commit_have_an_interval_and_tasks_of_one_commit_a_row():
     assert rows[3].cells[0] == "all 2 rows of commit a"
 
 
-def test_only_marked_sections_are_written():
+def test_only_marked_sections_are_written_on_whichever_page_they_stand(tmp_path):
     text = "before\n<!-- imitation -->\nold\n<!-- end -->\nafter\n"
-    filled = readme.fill(text, {"imitation": "new \\1 table"})
-    assert filled == "before\n<!-- imitation -->\nnew \\1 table\n<!-- end -->\nafter\n"
-    with pytest.raises(InputError, match="no section"):
-        readme.fill(text, {"other": "x"})
+    pages = {tmp_path / "a.md": "nothing\n", tmp_path / "b.md": text}
+    filled = readme.fill(pages, {"imitation": "new \\1 table"})
+    assert list(filled.values()) == ["nothing\n", "before\n<!-- imitation -->\nnew \\1 table\n<!-- end -->\nafter\n"]
+    with pytest.raises(InputError, match=r"no section '<!-- other -->' .* in a.md, b.md"):
+        readme.fill(pages, {"other": "x"})
+
+
+def test_the_newest_are_all_seeds_of_the_version_that_ran_last():
+    old = [found(seed, 0.9) | {"commit": "a", "began": f"2026-01-0{seed + 1}"} for seed in range(2)]
+    new = [found(seed, 0.5) | {"commit": "b", "began": "2026-02-01", "env_steps": 5} for seed in range(2)]
+    before_dates = found(0, 0.1) | {"commit": "c"}
+    alone = found(0, 0.2) | {"commit": "a", "n_demos": 1}
+    assert tables.newest([before_dates, *old, *new, alone]) == [*new, alone]
 
 
 def test_published_commands_say_nothing_of_the_machines_places():
