@@ -41,7 +41,8 @@ def run_on_ray(cases: Sequence[Case], config: SweepConfig) -> None:
         except Exception as error:  # a plain one where a node does not start in time
             reason = " ".join(str(error).split())[:200]
             raise InputError(
-                f"no Ray cluster answers at {config.ray!r} ({reason}); start one, or take --ray local"
+                f"no Ray cluster answers at {config.ray!r} ({reason}); start one, take --ray local, or export "
+                "RAY_AUTH_MODE=token where it asks for the token in ~/.ray"
             ) from error
         try:
             _require_room(ray, slot.threads)

@@ -10,14 +10,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Event, Lock, current_thread, main_thread
-from typing import Any, NamedTuple
+from threading import Event, Lock, Thread, current_thread, main_thread
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -27,6 +28,7 @@ from gail_suite.run_directory import read_json, write_json
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 TAIL_LINES = 20
+WAKE_S = 0.2
 MAX_JOBS = 1024
 
 
@@ -240,7 +242,7 @@ def execute(case: Case, slot: Slot, running: Running | None = None, cwd: str | N
     command = [sys.executable, "-m", case.module, *case.arguments(slot.threads)]
     given = {name: str(slot.threads) for name in THREAD_VARIABLES} if slot.threads else {}
     began = time.monotonic()
-    tail: list[str] = []
+    tail: deque[str] = deque(maxlen=TAIL_LINES)
     with (case.folder / "log.txt").open("a") as log:
         log.write(f"$ {shlex.join(command)}\n")
         log.flush()
@@ -259,19 +261,17 @@ def execute(case: Case, slot: Slot, running: Running | None = None, cwd: str | N
             return None
         if slot.cores is not None and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(process.pid, slot.cores)
-        assert process.stdout is not None
+        reader = Thread(target=_pass_on, args=(case.name, process.stdout, log, tail), daemon=True)
+        reader.start()
         try:
-            for line in process.stdout:
-                log.write(line)
-                log.flush()
-                say(f"{case.name}: {line.rstrip()}")
-                tail = [*tail[1 - TAIL_LINES :], line.rstrip()]
+            while reader.is_alive():  # a task that Ray cancels hears of it between two calls, never within one
+                reader.join(WAKE_S)
         except BaseException:
             process.send_signal(signal.SIGTERM)
             raise
         finally:
             code = process.wait()
-            process.stdout.close()
+            reader.join()
             running.ended(process)
     if code == 0 and case.has_ended:
         case.failure_file.unlink(missing_ok=True)
@@ -280,15 +280,25 @@ def execute(case: Case, slot: Slot, running: Running | None = None, cwd: str | N
     if running.stopping.is_set():
         return None
     found = {
-        "failed": _what_failed(code, tail),
+        "failed": _what_failed(code, list(tail)),
         "exit_code": code,
         "command": shlex.join(["python", "-m", case.module, *case.arguments()]),
-        "log": tail,
+        "log": list(tail),
         "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "seconds": round(time.monotonic() - began, 1),
     }
     write_json(case.failure_file, found)
     return code
+
+
+def _pass_on(name: str, output: IO[str], log: IO[str], tail: deque[str]) -> None:
+    """What a run writes, to its log and to stderr, until it closes its output."""
+    with output:
+        for line in output:
+            log.write(line)
+            log.flush()
+            say(f"{name}: {line.rstrip()}")
+            tail.append(line.rstrip())
 
 
 def usable() -> list[int]:

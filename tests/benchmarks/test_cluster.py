@@ -73,7 +73,7 @@ def test_a_cluster_s_tasks_are_the_cases_with_their_processors(tmp_path, monkeyp
     assert (fake_ray.settings["address"], fake_ray.resources["num_cpus"], fake_ray.is_up) == ("head:6379", 2, False)
     assert json.loads((tmp_path / "here" / "one" / "evaluation.json").read_text())["threads"] == "2"
     assert [line["exit_code"] for line in failed] == [3]
-    with pytest.raises(InputError, match="no Ray cluster answers"):
+    with pytest.raises(InputError, match=r"no Ray cluster answers at 'nowhere:1' .* RAY_AUTH_MODE=token"):
         run_sweep(cases, SweepConfig(ray="nowhere:1"))
 
 
@@ -104,9 +104,18 @@ def test_ray_where_it_is_not_installed_says_what_to_install(tmp_path, monkeypatc
 
 
 @pytest.fixture(scope="module")
-def address():
+def real_ray():
+    """Ray with a token of the tests' own, whatever a user keeps in ~/.ray: it is read once, when Ray is imported."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("RAY_AUTH_MODE", "token")
+        environment.setenv("RAY_AUTH_TOKEN", "a" * 64)
+        environment.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        yield pytest.importorskip("ray", reason="Ray is not installed (the extra `scale`)")
+
+
+@pytest.fixture(scope="module")
+def address(real_ray):
     """Of a cluster on this machine that is the test's own."""
-    pytest.importorskip("ray", reason="Ray is not installed (the extra `scale`)")
     # agents that choose their ports themselves have 15 seconds to name them, which a busy machine may not give them
     agents = ("dashboard-agent-grpc-port", "dashboard-agent-listen-port", "runtime-env-agent-port")
     names = ("port", "ray-client-server-port", *agents)
@@ -118,7 +127,7 @@ def address():
     flags = ["--head", "--block", "--node-ip-address=127.0.0.1", "--num-cpus=2", "--object-store-memory=100000000"]
     flags += ["--include-dashboard=false", *(f"--{name}={port}" for name, port in zip(names, ports, strict=True))]
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", *flags]
-    environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     head = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
     assert head.stdout is not None
     said = []
@@ -174,8 +183,8 @@ run_verb(lambda: run_sweep(cases, SweepConfig(ray={address!r}, threads=2)) and 1
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+@pytest.mark.usefixtures("real_ray")
 def test_a_cluster_of_its_own_runs_the_same_cases(tmp_path):
-    pytest.importorskip("ray", reason="Ray is not installed (the extra `scale`)")
     cases = [case(tmp_path), case(tmp_path, "fail", "two")]
     failed = run_sweep(cases, SweepConfig(ray="local", threads=1))
     assert cases[0].has_ended
