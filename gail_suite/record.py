@@ -15,6 +15,8 @@ NO_GL = (
     "(Debian: apt-get install libosmesa6, or libegl1) or run where there is a display"
 )
 
+WIDER = 20
+
 
 @dataclass(frozen=True)
 class Arguments:
@@ -56,6 +58,7 @@ def record(run: Any, arguments: Arguments) -> Path:
         env = gymnasium.make(config.env, **kwargs, **size)
     except TypeError:  # tasks whose picture has one size
         env = gymnasium.make(config.env, **kwargs)
+    widen_floor(env)
     path = arguments.out or run.video_file
     path.parent.mkdir(parents=True, exist_ok=True)
     obs, _ = env.reset(seed=arguments.seed)
@@ -73,6 +76,24 @@ def record(run: Any, arguments: Arguments) -> Path:
                     break
     env.close()
     return path
+
+
+def widen_floor(env: Any) -> None:
+    """Let MuJoCo draw its floors twenty times as wide; call it before the first picture.
+
+    A body that runs leaves the 40 m that gymnasium's floors are drawn for.  To the simulation a plane has no end.
+    """
+    import mujoco
+    import numpy as np
+
+    model = getattr(env.unwrapped, "model", None)
+    if not isinstance(model, mujoco.MjModel):
+        return
+    is_floor = (model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE) & (model.geom_size[:, 0] > 0)  # 0: drawn without end
+    materials = np.unique(model.geom_matid[is_floor])
+    materials = materials[(materials >= 0) & ~model.mat_texuniform[materials].astype(bool)]
+    model.geom_size[is_floor, :2] *= WIDER
+    model.mat_texrepeat[materials] *= WIDER
 
 
 def main() -> int:
