@@ -1,6 +1,8 @@
 """Whose name a result gets."""
 
+import re
 import subprocess
+from pathlib import Path
 
 from benchmarks.provenance import anywhere
 from gail_suite.run_directory import commit_of
@@ -35,3 +37,11 @@ def test_places_on_this_machine_are_no_part_of_a_command():
     found = {"command": "python -m benchmarks.images --out /a/b --data-dir=/c --seed 1", "date": "d"}
     assert anywhere(found) == {"command": "python -m benchmarks.images --data-dir DATA --seed 1", "date": "d"}
     assert anywhere({"date": "d"}) == {"date": "d"}
+
+
+def test_nothing_that_is_published_tells_where_things_lay_on_a_machine():
+    root = Path(__file__).parents[2]
+    pages = [root / "README.md", *(root / "docs").rglob("*.md"), *(root / "benchmarks" / "results").rglob("*.json")]
+    place = re.compile(r"(?<![\w.])/(?:tmp|home|root|Users)/")
+    assert len(pages) > 100
+    assert [page.name for page in pages if place.search(page.read_text())] == []
